@@ -1,0 +1,121 @@
+"""What a plugin may import. Stable: ``docs/stability.md`` says what may change when, and a
+snapshot test guards every name and signature here.
+"""
+
+from enginebay_core.api.backend import Backend, Progress
+from enginebay_core.api.capabilities import (
+    GENERATION_FIELDS,
+    Capabilities,
+    Capability,
+    Support,
+    step_capabilities,
+)
+from enginebay_core.api.conversation import Conversation, JsonValue, Message, Role, ToolCall
+from enginebay_core.api.errors import (
+    ConfigError,
+    ContextLengthExceeded,
+    EngineBayError,
+    EngineClosed,
+    EngineError,
+    ModelError,
+    ModelNotFound,
+    Overloaded,
+    PluginBroken,
+    PluginConflict,
+    PluginError,
+    PluginNotFound,
+    RequestError,
+    UnsupportedField,
+)
+from enginebay_core.api.generator import (
+    FinishReason,
+    GenerationRequest,
+    GenerationStep,
+    Generator,
+    Limits,
+    Usage,
+)
+from enginebay_core.api.noise import gumbel, noise_key
+from enginebay_core.api.numpy_sampling import NumpySampling, sample_row
+from enginebay_core.api.options import EngineOptions, StepOptions
+from enginebay_core.api.sampling import (
+    Sampled,
+    SamplerMemory,
+    SampleRow,
+    SamplingParams,
+    TokenLogprob,
+)
+from enginebay_core.api.step import (
+    Batching,
+    CopyPrefix,
+    EngineSpec,
+    Free,
+    KvOperation,
+    Logits,
+    Rewind,
+    StepBatch,
+    StepEngine,
+    StepRow,
+)
+from enginebay_core.api.streamer import Piece, Streamer
+from enginebay_core.api.tokenizer import Prompt, Tokenizer
+
+__all__ = [
+    "GENERATION_FIELDS",
+    "Backend",
+    "Batching",
+    "Capabilities",
+    "Capability",
+    "ConfigError",
+    "ContextLengthExceeded",
+    "Conversation",
+    "CopyPrefix",
+    "EngineBayError",
+    "EngineClosed",
+    "EngineError",
+    "EngineOptions",
+    "EngineSpec",
+    "FinishReason",
+    "Free",
+    "GenerationRequest",
+    "GenerationStep",
+    "Generator",
+    "JsonValue",
+    "KvOperation",
+    "Limits",
+    "Logits",
+    "Message",
+    "ModelError",
+    "ModelNotFound",
+    "NumpySampling",
+    "Overloaded",
+    "Piece",
+    "PluginBroken",
+    "PluginConflict",
+    "PluginError",
+    "PluginNotFound",
+    "Progress",
+    "Prompt",
+    "RequestError",
+    "Rewind",
+    "Role",
+    "SampleRow",
+    "Sampled",
+    "SamplerMemory",
+    "SamplingParams",
+    "StepBatch",
+    "StepEngine",
+    "StepOptions",
+    "StepRow",
+    "Streamer",
+    "Support",
+    "TokenLogprob",
+    "Tokenizer",
+    "ToolCall",
+    "UnsupportedField",
+    "Usage",
+    "gumbel",
+    "noise_key",
+    "sample_row",
+    "step_capabilities",
+]

@@ -1,0 +1,90 @@
+"""Ids in, ids out, as they come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from enginebay_core.api.sampling import SamplingParams, TokenLogprob
+
+
+class FinishReason(StrEnum):
+    """Why a sequence ended: a stop id (or, further up, a stop string), or no room for more."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one request, from ids that ran; never from text encoded again."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One sequence to generate. ``n`` choices of a chat are n requests that differ in ``choice``.
+
+    ``max_tokens`` counts output ids and is at least 1. An id in ``stop_ids`` ends the sequence
+    and is not part of the output; before ``min_tokens`` it cannot be chosen. Empty ``stop_ids``
+    means: run to ``max_tokens``. Stop strings are the Streamer's business, which closes the
+    iterator.
+    """
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop_ids: frozenset[int] = frozenset()
+    min_tokens: int = 0
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStep:
+    """What one engine step brought. ``ids`` may be empty only in the last step, which alone has
+    ``finish``. ``logprobs`` has one entry per id where asked for: the id's own, then the best.
+    """
+
+    ids: tuple[int, ...]
+    finish: FinishReason | None = None
+    logprobs: tuple[tuple[TokenLogprob, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request must keep to: ids in ``range(vocab_size)``, and prompt + output of at most
+    ``context_length`` ids.
+    """
+
+    vocab_size: int
+    context_length: int
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """An engine with a scheduler of its own; core makes one of every StepEngine."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
+        """Steps of one sequence, in order, the last with ``finish``.
+
+        Any number may run at once on one event loop; none may block it. Closing the iterator, at
+        any point, cancels: the engine stops and its room is free within a step or two. Raises
+        RequestError before any work, EngineError when the engine fails.
+        """
+        ...
+
+    def close(self) -> None:
+        """End every running request with EngineClosed, then free everything. Safe to call twice."""
+        ...

@@ -1,0 +1,156 @@
+"""The reference sampler: what every other sampler is held equal to.
+
+The order is fixed: penalties, bias, mask, temperature, top_k, top_p, min_p, then Gumbel-argmax
+over the survivors, ties to the lowest id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from enginebay_core.api.noise import gumbel, noise_key
+from enginebay_core.api.sampling import (
+    Sampled,
+    SamplerMemory,
+    SampleRow,
+    SamplingParams,
+    TokenLogprob,
+)
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ids: TypeAlias = npt.NDArray[np.int64]
+
+
+class NumpySampling:
+    """Mixin for a StepEngine whose logits are a numpy array of shape (rows, vocabulary)."""
+
+    def sample(self, logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
+        """One choice per row; ``logits`` is not changed."""
+        return [sample_row(logits[row.index], row) for row in rows]
+
+
+def sample_row(logits: Floats, row: SampleRow) -> Sampled:
+    """Choose one id from ``logits`` of shape (vocabulary,)."""
+    adjusted = adjust(logits, row)
+    if row.params.temperature == 0:
+        chosen = int(adjusted.argmax())
+    else:
+        ids, scores = survivors(adjusted, row.params)
+        key = noise_key(row.params.seed or 0, row.choice, len(row.output))
+        chosen = int(ids[(scores + gumbel(key, ids)).argmax()])
+    return with_logprobs(chosen, logits, row.params.logprobs)
+
+
+def adjust(logits: Floats, row: SampleRow) -> Floats:
+    """Penalties, bias and mask. Returns ``logits`` itself where none applies, else a copy."""
+    params = row.params
+    if not (params.counts_ids or params.logit_bias or row.banned or row.mask is not None):
+        return logits
+    adjusted = logits.astype(np.float32, copy=True)
+    if params.counts_ids:
+        penalize(adjusted, row)
+    for token, bias in params.logit_bias.items():
+        adjusted[token] += np.float32(bias)
+    if row.mask is not None:
+        adjusted[~unpack_mask(row.mask, adjusted.size)] = -np.inf
+    if row.banned:
+        adjusted[list(row.banned)] = -np.inf
+    return adjusted
+
+
+def penalize(logits: Floats, row: SampleRow) -> None:
+    """Apply the three penalties to ``logits`` in place."""
+    params, counts = row.params, count_ids(row.memory, row, logits.size)
+    if params.repetition_penalty != 1:
+        seen = np.flatnonzero(counts.prompt | (counts.output > 0))
+        factor = np.float32(params.repetition_penalty)
+        logits[seen] = np.where(logits[seen] > 0, logits[seen] / factor, logits[seen] * factor)
+    logits -= np.float32(params.frequency_penalty) * counts.output
+    logits -= np.float32(params.presence_penalty) * (counts.output > 0)
+
+
+class Counts:
+    """Which ids a sequence holds so far: ``prompt`` as flags, ``output`` as counts."""
+
+    __slots__ = ("output", "prompt", "taken")
+
+    def __init__(self, prompt: Sequence[int], vocab_size: int) -> None:
+        self.prompt = np.zeros(vocab_size, dtype=np.bool_)
+        self.prompt[list(prompt)] = True
+        self.output = np.zeros(vocab_size, dtype=np.int32)
+        self.taken = 0
+
+    def take(self, output: Sequence[int]) -> None:
+        """Count what has been added to ``output`` since the last call."""
+        for position in range(self.taken, len(output)):
+            self.output[output[position]] += 1
+        self.taken = len(output)
+
+
+def count_ids(memory: SamplerMemory, row: SampleRow, vocab_size: int) -> Counts:
+    """The row's counts, updated by what is new and never rebuilt."""
+    if memory.kept is None:
+        memory.kept = Counts(row.prompt, vocab_size)
+    counts: Counts = memory.kept
+    counts.take(row.output)
+    return counts
+
+
+def unpack_mask(mask: npt.NDArray[np.int32], vocab_size: int) -> npt.NDArray[np.bool_]:
+    """One flag per id from one bit per id, little end first."""
+    return np.unpackbits(mask.view(np.uint8), bitorder="little")[:vocab_size].astype(np.bool_)
+
+
+def survivors(logits: Floats, params: SamplingParams) -> tuple[Ids, npt.NDArray[np.float64]]:
+    """The ids that temperature, top_k, top_p and min_p leave, ascending, and their scaled
+    logits. The most likely id always survives.
+    """
+    scaled = logits.astype(np.float64) / params.temperature
+    scaled -= scaled.max()
+    ids: Ids = np.flatnonzero(scaled > -np.inf)
+    if 0 < params.top_k < ids.size:
+        ids = ids[keep_top_k(scaled[ids], params.top_k)]
+    if params.top_p < 1:
+        ids = ids[keep_top_p(scaled[ids], params.top_p)]
+    if params.min_p > 0:
+        ids = ids[np.exp(scaled[ids]) >= params.min_p]
+    return ids, scaled[ids]
+
+
+def keep_top_k(scores: npt.NDArray[np.float64], count: int) -> Ids:
+    """Ascending positions of the ``count`` highest scores; at the edge the lowest position wins."""
+    edge = np.partition(scores, scores.size - count)[scores.size - count]
+    above = np.flatnonzero(scores > edge)
+    level = np.flatnonzero(scores == edge)[: count - above.size]
+    return np.sort(np.concatenate([above, level]))
+
+
+def keep_top_p(scores: npt.NDArray[np.float64], mass: float) -> Ids:
+    """Ascending positions of the fewest highest scores whose softmax sums to ``mass`` or more
+    (nucleus sampling, arXiv:1904.09751); equal scores are taken from the lowest position on.
+    """
+    weights = np.exp(scores)
+    wanted = mass * weights.sum()
+    for count in (256, scores.size):  # sorting a whole vocabulary costs ten times the rest
+        top = keep_top_k(scores, count) if count < scores.size else np.arange(scores.size)
+        order = top[np.argsort(-scores[top], kind="stable")]
+        summed = np.cumsum(weights[order])
+        if summed[-1] >= wanted or count >= scores.size:
+            break
+    return np.sort(order[: int(np.searchsorted(summed, wanted)) + 1])
+
+
+def with_logprobs(chosen: int, logits: Floats, wanted: int | None) -> Sampled:
+    """Add what ``params.logprobs`` asked for, from the unmodified distribution."""
+    if wanted is None:
+        return Sampled(chosen)
+    shifted = logits.astype(np.float64) - logits.max()
+    logprobs = shifted - np.log(np.exp(shifted).sum())
+    best = keep_top_k(logprobs, min(wanted, logprobs.size)) if wanted else np.arange(0)
+    ordered = best[np.argsort(-logprobs[best], kind="stable")]
+    top = tuple(TokenLogprob(int(token), float(logprobs[token])) for token in ordered)
+    return Sampled(chosen, float(logprobs[chosen]), top)
