@@ -10,7 +10,7 @@ from enginebay_core.api.generator import Generator
 from enginebay_core.api.options import EngineOptions
 from enginebay_core.api.step import StepEngine
 
-OptionsT = TypeVar("OptionsT", bound=EngineOptions, contravariant=True)
+OptionsT_contra = TypeVar("OptionsT_contra", bound=EngineOptions, contravariant=True)
 
 
 class Progress(Protocol):
@@ -21,7 +21,7 @@ class Progress(Protocol):
         ...
 
 
-class Backend(Protocol[OptionsT]):
+class Backend(Protocol[OptionsT_contra]):
     """The entry point names a factory without arguments, usually the class itself.
 
     Importing and making it must be cheap: heavy imports belong into ``load``.
@@ -37,7 +37,9 @@ class Backend(Protocol[OptionsT]):
         """Name in ``enginebay.tokenizers.v1`` of the default tokenizer: ``"huggingface"``."""
         ...
 
-    def load(self, model: Path, options: OptionsT, progress: Progress) -> Generator | StepEngine:
+    def load(
+        self, model: Path, options: OptionsT_contra, progress: Progress
+    ) -> Generator | StepEngine:
         """Load the checkpoint in the directory ``model``; blocks, never on the event loop.
 
         Raises ModelError when the files are missing, damaged or of an architecture it lacks.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -62,11 +62,12 @@ class GenerationStep:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a request must keep to: ids in ``range(vocab_size)``, and prompt + output of at most
-    ``context_length`` ids.
+    ``context_length`` ids. ``facts`` tells the operator what was chosen; it is published.
     """
 
     vocab_size: int
     context_length: int
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

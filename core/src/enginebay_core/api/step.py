@@ -5,8 +5,8 @@ Core's scheduler decides which ids run where; the engine holds the arrays. One t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from enginebay_core.api.sampling import Sampled, SampleRow
@@ -29,6 +29,7 @@ class EngineSpec:
     0 means never. ``rewind``: whether a slot can be cut back to an earlier length.
     ``batching``: ``mixed`` takes decode and prefill rows in one step; ``chunk`` takes either
     decode rows or prefill chunks; ``single`` takes either decode rows or one whole prompt.
+    ``facts`` tells the operator what was chosen ("device": "cuda:0"); it is published.
     """
 
     vocab_size: int
@@ -39,6 +40,7 @@ class EngineSpec:
     kv_grain: int = 0
     rewind: Literal["any", "none"] = "none"
     batching: Batching = "mixed"
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def context_length(self) -> int:

@@ -1,0 +1,42 @@
+"""Refuses a request that cannot run, before the engine sees anything of it."""
+
+from __future__ import annotations
+
+from enginebay_core.api import ContextLengthExceeded, GenerationRequest, Limits, RequestError
+
+
+def check_request(request: GenerationRequest, limits: Limits) -> None:
+    """Raises RequestError naming the field; returns when the engine can take the request."""
+    if not request.prompt:
+        raise RequestError("the prompt is empty; send at least one token", param="prompt")
+    _check_ids("prompt", (min(request.prompt), max(request.prompt)), limits.vocab_size)
+    _check_ids("logit_bias", tuple(request.sampling.logit_bias), limits.vocab_size)
+    if request.max_tokens < 1:
+        raise RequestError(
+            f"max_tokens is {request.max_tokens!r}; it must be at least 1", param="max_tokens"
+        )
+    if not 0 <= request.min_tokens <= request.max_tokens:
+        raise RequestError(
+            f"min_tokens is {request.min_tokens!r}; it must lie between 0 and max_tokens "
+            f"({request.max_tokens})",
+            param="min_tokens",
+        )
+    _check_length(len(request.prompt), request.max_tokens, limits.context_length)
+
+
+def _check_ids(field: str, ids: tuple[int, ...], vocab_size: int) -> None:
+    for token in ids:
+        if not 0 <= token < vocab_size:
+            raise RequestError(
+                f"{field} has the token id {token!r}; this model's ids are 0 to {vocab_size - 1}",
+                param=field,
+            )
+
+
+def _check_length(prompt: int, wanted: int, limit: int) -> None:
+    if prompt + wanted > limit:
+        raise ContextLengthExceeded(
+            f"this model's context is {limit} tokens; the prompt has {prompt} and {wanted} more "
+            f"were asked for: shorten the prompt or lower max_tokens",
+            param="messages" if prompt >= limit else "max_tokens",
+        )

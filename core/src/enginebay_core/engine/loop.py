@@ -1,0 +1,113 @@
+"""The one thread that owns an engine: drain the inbox, schedule, forward, sample, hand out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from enginebay_core.api import EngineBayError, EngineClosed, EngineError, StepEngine
+from enginebay_core.engine.mailbox import deliver
+from enginebay_core.engine.scheduler import Plan, Scheduler
+from enginebay_core.engine.sequence import Sequence
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 10.0
+
+
+class EngineLoop:
+    """Starts its thread at once; ``close`` ends it and closes the engine on that same thread."""
+
+    def __init__(self, engine: StepEngine, name: str) -> None:
+        self.steps = 0
+        self.scheduler = Scheduler(engine.spec)
+        self._engine = engine
+        self._name = name
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
+        self._thread.start()
+
+    def submit(self, sequence: Sequence) -> None:
+        """From any thread. Raises EngineClosed once ``close`` was called."""
+        with self._wake:
+            if self._closing:
+                raise EngineClosed(f"backend {self._name!r} is closed")
+            self._inbox.append(partial(self.scheduler.add, sequence))
+            self._wake.notify()
+
+    def cancel(self, sequence: Sequence) -> None:
+        """From any thread: drop the sequence before the next step."""
+        with self._wake:
+            self._inbox.append(partial(self.scheduler.drop, sequence))
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Returns when the engine is closed, or ``CLOSE_SECONDS`` later when it hangs in a step:
+        a thread cannot be ended from outside, its readers can.
+        """
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.error("backend %r hangs in step %d and cannot be closed", self._name, self.steps)
+            self._end_all()
+
+    def _run(self) -> None:
+        while self._drain_inbox():
+            self._step()
+        self._end()
+
+    def _drain_inbox(self) -> bool:
+        """Sleep while there is nothing to do; False when it is time to end."""
+        with self._wake:
+            while not (self._inbox or self._closing) and self.scheduler.idle:
+                self._wake.wait()
+            while self._inbox:
+                self._inbox.popleft()()
+            return not self._closing
+
+    def _step(self) -> None:
+        plan = self.scheduler.plan()
+        if plan is None:
+            return
+        self.steps += 1
+        try:
+            logits = self._engine.forward(plan.batch)
+            sampled = self._engine.sample(logits, plan.sample_rows) if plan.sampled else []
+            steps = self.scheduler.commit(plan, sampled)
+        except BaseException:  # a plugin may raise anything, SystemExit too: its requests fail
+            log.exception("backend %r failed in step %d", self._name, self.steps)
+            self._fail(plan)
+        else:
+            deliver((sequence.mailbox, step) for sequence, step in steps)
+
+    def _fail(self, plan: Plan) -> None:
+        for sequence in plan.sequences:
+            self.scheduler.drop(sequence)
+        message = f"backend {self._name!r} failed on this request; the server's log has the reason"
+        self._end_sequences(plan.sequences, EngineError, message)
+
+    def _end(self) -> None:
+        self._end_all()
+        try:
+            self._engine.close()
+        except BaseException:  # closing goes on, whatever a plugin raises
+            log.exception("backend %r failed to close", self._name)
+
+    def _end_all(self) -> None:
+        message = f"backend {self._name!r} was closed before this request was done"
+        self._end_sequences(tuple(self.scheduler.drain()), EngineClosed, message)
+
+    def _end_sequences(
+        self, sequences: tuple[Sequence, ...], error: Callable[[str], EngineBayError], message: str
+    ) -> None:
+        """Each reader gets an exception of its own: a shared one would grow its traceback."""
+        for sequence in sequences:
+            sequence.finished = True
+        deliver((sequence.mailbox, error(message)) for sequence in sequences)
