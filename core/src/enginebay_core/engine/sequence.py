@@ -50,8 +50,8 @@ class Sequence:
     def row(self, count: int) -> StepRow:
         """Run the next ``count`` ids; logits only when they reach the end."""
         assert self.slot is not None
-        wanted = "last" if count == self.remaining else "none"
-        return StepRow(self.slot, self.computed, self._ids(self.computed, count), wanted)
+        ids = self._ids(self.computed, count)
+        return StepRow(self.slot, self.computed, ids, "last" if count == self.remaining else "none")
 
     def sample_row(self, index: int) -> SampleRow:
         early = len(self.output) < self.request.min_tokens

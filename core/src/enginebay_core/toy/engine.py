@@ -97,7 +97,8 @@ class ToyEngine(NumpySampling):
         mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed ^= mixed >> np.uint64(32)
         noise = (mixed & np.uint64(0xFFFFFF)).astype(np.float32) * np.float32(2.0**-21)
-        return noise + self._preference
+        logits: npt.NDArray[np.float32] = noise + self._preference
+        return logits
 
     def _misbehave(self) -> None:
         self._step += 1

@@ -1,0 +1,143 @@
+"""What a config says of one model, and words for what it says wrongly."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from enginebay_core.api import Backend, ConfigError, EngineOptions, JsonValue
+from enginebay_core.plugins import BACKENDS, list_plugins, load_backend
+from enginebay_core.plugins.suggest import suggest
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Defaults(BaseModel):
+    """What a request that leaves a field out gets. None: not said here, ask the next source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    min_p: float | None = Field(None, ge=0, le=1)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    max_tokens: int | None = Field(None, ge=1)
+
+    def over(self, other: Defaults) -> Defaults:
+        """Mine where said, else ``other``'s."""
+        mine = self.model_dump(exclude_none=True)
+        return Defaults(**{**other.model_dump(), **mine})
+
+
+class ModelConfig(BaseModel):
+    """One ``[models.NAME]`` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: str = Field("transformers", description="Name of an installed backend.")
+    model: str = Field(
+        description="A Hugging Face id, a directory, or the name of an installed model."
+    )
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict, description="The backend's own settings."
+    )
+    aliases: list[str] = Field(default_factory=list, description="Other names it answers to.")
+    defaults: Defaults = Field(
+        default=Defaults(), description="Request fields' values where a request has none."
+    )
+    tokenizer: str | None = Field(
+        None, description="Name of an installed tokenizer. Default: the backend's choice."
+    )
+    required: bool = Field(False, description="Without this model the server counts as unhealthy.")
+
+
+def parse_options(
+    backend: Backend[Any], options: Mapping[str, JsonValue], where: str
+) -> EngineOptions:
+    """The options in the backend's own model. ``where`` is their place in the config
+    (``models.qwen3.options``), for messages. Raises ConfigError; loads nothing.
+    """
+    return parse(backend.options, options, where)
+
+
+def parse(model: type[ModelT], values: Mapping[str, Any], where: str) -> ModelT:
+    """``values`` as ``model``. Raises ConfigError with one line per fault, each naming the key,
+    the value and the repair.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, where)) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """One line per fault, in the words of a config rather than of pydantic."""
+    return "\n".join(_explain_one(fault, model, where) for fault in error.errors())
+
+
+def _explain_one(fault: ErrorDetails, model: type[BaseModel], where: str) -> str:
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join([where, *path] if where else path)
+    if fault["type"] == "extra_forbidden":
+        near = suggest(path[-1], _keys_at(model, path[:-1]))
+        meant = f"; did you mean {near!r}?" if near else ""
+        return f"{key}: unknown setting{meant}"
+    if fault["type"] == "missing":
+        return f"{key}: this setting is missing"
+    return f"{key}: {fault['msg']} (it is {fault['input']!r})"
+
+
+def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """The settings that may stand at ``path`` below ``model``."""
+    annotation: Any = model
+    for part in path:
+        annotation = _below(annotation, part)
+    found = _model_of(annotation)
+    return list(found.model_fields) if found else []
+
+
+def _below(annotation: Any, part: str) -> Any:
+    model = _model_of(annotation)
+    if model is not None:
+        field = model.model_fields.get(part)
+        return field.annotation if field else None
+    arguments = typing.get_args(annotation)
+    return arguments[-1] if arguments else None  # dict[str, X] and list[X]
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        found = (_model_of(argument) for argument in typing.get_args(annotation))
+        return next((model for model in found if model), None)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def model_schema() -> dict[str, Any]:
+    """JSON Schema of a ``[models.NAME]`` table: for each installed backend, ``options`` are its
+    own. Backends that fail to load have their options unchecked.
+    """
+    schema = ModelConfig.model_json_schema(ref_template="#/$defs/{model}")
+    rules = [_options_rule(plugin.name) for plugin in list_plugins(BACKENDS)]
+    schema["allOf"] = [rule for rule in rules if rule]
+    return schema
+
+
+def _options_rule(name: str) -> dict[str, Any] | None:
+    try:
+        options = load_backend(name).options.model_json_schema()
+    except Exception:  # a broken plugin must not take the schema of the others with it
+        return None
+    chosen: dict[str, Any] = {"properties": {"backend": {"const": name}}}
+    if name != ModelConfig.model_fields["backend"].default:
+        chosen["required"] = ["backend"]
+    return {"if": chosen, "then": {"properties": {"options": options}}}

@@ -1,0 +1,71 @@
+"""Runs a backend in this process: the quickest way, but its crash is everybody's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from enginebay_core.api import (
+    Backend,
+    EngineBayError,
+    Generator,
+    ModelError,
+    Progress,
+    StepEngine,
+)
+from enginebay_core.config import ModelConfig, parse_options
+from enginebay_core.engine import StepGenerator
+from enginebay_core.placement.checkpoint import read_checkpoint
+from enginebay_core.placement.running import RunningModel
+from enginebay_core.plugins import load_backend, load_tokenizer, resolve_model
+from enginebay_core.text import probe_template
+
+
+def open_model(name: str, config: ModelConfig, progress: Progress) -> RunningModel:
+    """Find, load and compose; blocks, so never on an event loop.
+
+    ``name`` is the model's name in the config. Raises ConfigError, PluginError or ModelError.
+    """
+    backend = load_backend(config.backend)
+    options = parse_options(backend, config.options, f"models.{name}.options")
+    directory = resolve_model(config.model, progress)
+    tokenizer = load_tokenizer(config.tokenizer or backend.tokenizer, directory)
+    checkpoint = read_checkpoint(directory, tokenizer)
+    engine = load_engine(config.backend, backend, directory, options, progress)
+    return RunningModel(
+        name=name,
+        backend=config.backend,
+        model=config.model,
+        generator=make_generator(engine, config.backend),
+        tokenizer=tokenizer,
+        capabilities=backend.capabilities(engine),
+        template=probe_template(tokenizer),
+        defaults=config.defaults.over(checkpoint.defaults),
+        stop_ids=checkpoint.stop_ids,
+    )
+
+
+def load_engine(
+    name: str, backend: Backend[Any], directory: Path, options: Any, progress: Progress
+) -> Generator | StepEngine:
+    """``backend.load``, with whatever it raises turned into ModelError."""
+    try:
+        return backend.load(directory, options, progress)
+    except (EngineBayError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise ModelError(
+            f"backend {name!r} failed to load the model: {type(error).__name__}: {error}"
+        ) from error
+
+
+def make_generator(engine: Generator | StepEngine, name: str) -> Generator:
+    """The engine itself when it schedules, else core's scheduler over it."""
+    if isinstance(engine, StepEngine):
+        return StepGenerator(engine, name)
+    if isinstance(engine, Generator):
+        return engine
+    raise ModelError(
+        f"backend {name!r} loaded a {type(engine).__name__}, which is neither a StepEngine "
+        "(spec, forward, sample, close) nor a Generator (limits, generate, close)"
+    )
