@@ -1,0 +1,6 @@
+from enginebay_core.testing import BackendContract
+
+
+class TestNumpy(BackendContract):
+    backend = "numpy"
+    model = "pocket"
