@@ -139,7 +139,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def pocket(arguments: argparse.Namespace) -> int:
     install(["server", "transformers"], arguments.torch_index)
-    train = [BIN / "python", "-m", "enginebay_pocket.recipe", "train"]
+    train: list[str | Path] = [BIN / "python", "-m", "enginebay_pocket.recipe", "train"]
     return run([*train, *shlex.split(arguments.args)])
 
 

@@ -2,6 +2,8 @@
 snapshot test guards every name and signature here.
 """
 
+from pydantic import JsonValue
+
 from enginebay_core.api.backend import Backend, Progress
 from enginebay_core.api.capabilities import (
     GENERATION_FIELDS,
@@ -10,7 +12,7 @@ from enginebay_core.api.capabilities import (
     Support,
     step_capabilities,
 )
-from enginebay_core.api.conversation import Conversation, JsonValue, Message, Role, ToolCall
+from enginebay_core.api.conversation import Conversation, Message, Role, ToolCall
 from enginebay_core.api.errors import (
     ConfigError,
     ContextLengthExceeded,

@@ -9,10 +9,12 @@ from enginebay_core.plugins.registry import PluginInfo, load_backend, load_plugi
 
 PROBE_SECONDS = 60.0
 
+_CHILD = "import sys; from enginebay_core.plugins.probe import load; load(*sys.argv[1:])"
+
 
 def probe_plugin(info: PluginInfo, seconds: float = PROBE_SECONDS) -> str | None:
     """None when the plugin loads, else the reason in one line."""
-    command = [sys.executable, "-m", "enginebay_core.plugins.probe", info.group, info.name]
+    command = [sys.executable, "-c", _CHILD, info.group, info.name]
     try:
         child = subprocess.run(  # noqa: S603 - our own interpreter and module
             command, capture_output=True, text=True, timeout=seconds, check=False
@@ -27,13 +29,9 @@ def probe_plugin(info: PluginInfo, seconds: float = PROBE_SECONDS) -> str | None
     return lines[-1] if lines else f"importing it ended the process ({child.returncode})"
 
 
-def main(group: str, name: str) -> None:
+def load(group: str, name: str) -> None:
     """In the child: load, and say in one line why not."""
     try:
         load_backend(name) if ".backends." in group else load_plugin(group, name)
     except Exception as error:
         sys.exit(" ".join(str(error).split()))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

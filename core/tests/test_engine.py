@@ -1,0 +1,237 @@
+"""Core's scheduler over the toy engine, whose next id is a hash of the ids in its own KV."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+
+from enginebay_core.api import (
+    Batching,
+    ContextLengthExceeded,
+    EngineClosed,
+    EngineError,
+    FinishReason,
+    GenerationRequest,
+    GenerationStep,
+    RequestError,
+    SamplingParams,
+)
+from enginebay_core.engine import StepGenerator
+from enginebay_core.engine.scheduler import PREFILL_CHUNK
+from enginebay_core.toy import ToyEngine
+
+GREEDY = SamplingParams(temperature=0)
+KINDS: tuple[Batching, ...] = ("mixed", "chunk", "single")
+
+
+@contextmanager
+def toy(**options: Any) -> Iterator[StepGenerator]:
+    generator = StepGenerator(ToyEngine(**options), "toy")
+    try:
+        yield generator
+    finally:
+        generator.close()
+
+
+@asynccontextmanager
+async def steps_of(
+    generator: StepGenerator, request: GenerationRequest
+) -> AsyncIterator[AsyncIterator[GenerationStep]]:
+    steps = generator.generate(request)
+    try:
+        yield steps
+    finally:
+        await steps.aclose()
+
+
+async def ids_of(generator: StepGenerator, request: GenerationRequest) -> list[int]:
+    return [token async for step in generator.generate(request) for token in step.ids]
+
+
+def ask(prompt: int, max_tokens: int = 20, **fields: Any) -> GenerationRequest:
+    """A request whose prompt has as many ids as ``prompt`` says, and begins with it."""
+    ids = tuple((prompt + i * 7) % 250 for i in range(prompt))
+    return GenerationRequest(ids, max_tokens, **{"sampling": GREEDY, **fields})
+
+
+async def settle(generator: StepGenerator) -> None:
+    for _ in range(200):
+        if generator.running == generator.waiting == 0:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{generator.running} running, {generator.waiting} waiting")
+
+
+@pytest.mark.parametrize("batching", KINDS)
+async def test_together_gives_what_alone_gave(batching: Batching) -> None:
+    lengths = [1, 2, 30, 299, PREFILL_CHUNK, PREFILL_CHUNK + 1, 2 * PREFILL_CHUNK + 5, 700, 9, 64]
+    requests = [ask(length, 5 + 3 * i) for i, length in enumerate(lengths)]
+    with toy(max_sequences=4, batching=batching) as generator:
+        alone = [await ids_of(generator, request) for request in requests]
+        together = await asyncio.gather(*(ids_of(generator, request) for request in requests))
+        await settle(generator)
+    assert list(together) == alone
+    assert len({tuple(ids) for ids in alone}) == len(alone)
+
+
+async def test_the_three_kinds_agree() -> None:
+    answers = []
+    for batching in KINDS:
+        with toy(batching=batching) as generator:
+            answers.append(await asyncio.gather(*(ids_of(generator, ask(n)) for n in (3, 600, 8))))
+    assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize("batching", KINDS)
+async def test_seeds_do_not_care_about_neighbours(batching: Batching) -> None:
+    sampling = SamplingParams(temperature=1.5, seed=11, top_p=0.95)
+    request = ask(12, sampling=sampling)
+    with toy(max_sequences=8, batching=batching) as generator:
+        alone = await ids_of(generator, request)
+        others = [ask(12, sampling=SamplingParams(seed=s)) for s in range(7)]
+        crowd = await asyncio.gather(*(ids_of(generator, r) for r in [*others, request]))
+        other_choice = await ids_of(generator, ask(12, sampling=sampling, choice=1))
+    assert crowd[-1] == alone
+    assert other_choice != alone
+
+
+async def test_no_seed_means_a_new_one_each_time() -> None:
+    request = ask(5, sampling=SamplingParams(temperature=2.0))
+    with toy() as generator:
+        assert await ids_of(generator, request) != await ids_of(generator, request)
+
+
+async def test_a_long_prompt_does_not_stop_those_who_decode() -> None:
+    with toy(step_seconds=0.002) as generator:
+        async with steps_of(generator, ask(4, 400)) as running:
+            await anext(running)
+            before = generator.steps
+            first = asyncio.create_task(anext(generator.generate(ask(1500, 1))))
+            while not first.done():
+                await anext(running)
+            assert generator.steps - before >= 1500 // PREFILL_CHUNK
+
+
+async def test_ends_at_max_tokens_with_length() -> None:
+    with toy() as generator:
+        steps = [step async for step in generator.generate(ask(4, 3))]
+    assert [len(step.ids) for step in steps] == [1, 1, 1]
+    assert [step.finish for step in steps] == [None, None, FinishReason.LENGTH]
+
+
+async def test_a_stop_id_ends_and_is_not_output() -> None:
+    with toy() as generator:
+        free = await ids_of(generator, ask(4))
+        index = next(i for i in range(3, 20) if free[i] not in free[:i])
+        steps = [
+            step async for step in generator.generate(ask(4, stop_ids=frozenset({free[index]})))
+        ]
+    assert [token for step in steps for token in step.ids] == free[:index]
+    assert (steps[-1].ids, steps[-1].finish) == ((), FinishReason.STOP)
+
+
+async def test_min_tokens_keeps_stop_ids_away() -> None:
+    with toy() as generator:
+        free = await ids_of(generator, ask(4))
+        stop = frozenset({free[0]})
+        assert await ids_of(generator, ask(4, stop_ids=stop)) == []
+        ids = await ids_of(generator, ask(4, stop_ids=stop, min_tokens=6))
+    assert len(ids) >= 6
+    assert free[0] not in ids[:6]
+
+
+async def test_logprobs_come_with_their_ids() -> None:
+    request = ask(4, 3, sampling=SamplingParams(temperature=0, logprobs=2))
+    with toy() as generator:
+        steps = [step async for step in generator.generate(request)]
+    for step in steps:
+        (own, best, second) = step.logprobs[0]
+        assert own.id == best.id == step.ids[0]
+        assert own.logprob == best.logprob >= second.logprob
+
+
+async def test_leaving_frees_the_room() -> None:
+    with toy(max_sequences=1, step_seconds=0.005) as generator:
+        async with steps_of(generator, ask(4, 2000)) as steps:
+            await anext(steps)
+        before = generator.steps
+        assert len(await ids_of(generator, ask(5, 2))) == 2
+        assert generator.steps - before <= 4
+        await settle(generator)
+
+
+async def test_leaving_while_waiting_frees_the_place() -> None:
+    with toy(max_sequences=1, step_seconds=0.005) as generator:
+        async with steps_of(generator, ask(4, 100)) as running:
+            await anext(running)
+            waiting = asyncio.create_task(ids_of(generator, ask(5)))
+            await asyncio.sleep(0.05)
+            assert generator.waiting == 1
+            waiting.cancel()
+            await asyncio.sleep(0.05)
+            assert generator.waiting == 0
+
+
+async def test_a_failing_step_ends_its_requests_and_no_others() -> None:
+    with toy(max_sequences=2, raise_at_step=3) as generator:
+        first = asyncio.gather(
+            *(ids_of(generator, ask(n, 50)) for n in (4, 5)), return_exceptions=True
+        )
+        later = asyncio.create_task(ids_of(generator, ask(6, 5)))
+        failed = await first
+        assert all(type(error) is EngineError for error in failed)
+        assert "'toy'" in str(failed[0])
+        assert len(await later) == 5
+        await settle(generator)
+
+
+async def test_closing_ends_what_runs_and_what_waits() -> None:
+    with toy(max_sequences=1, step_seconds=0.01) as generator:
+        running = [asyncio.create_task(ids_of(generator, ask(n, 500))) for n in (3, 4)]
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(generator.close)
+        ended = await asyncio.gather(*running, return_exceptions=True)
+        assert [type(error) for error in ended] == [EngineClosed, EngineClosed]
+        with pytest.raises(EngineClosed):
+            await ids_of(generator, ask(3))
+
+
+async def test_an_engine_that_hangs_still_lets_its_readers_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("enginebay_core.engine.loop.CLOSE_SECONDS", 0.1)
+    with toy(hang_at_step=2) as generator:
+        reader = asyncio.create_task(ids_of(generator, ask(4)))
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(generator.close)
+        with pytest.raises(EngineClosed):
+            await reader
+
+
+@pytest.mark.parametrize(
+    ("request_", "param"),
+    [
+        (GenerationRequest((), 1), "prompt"),
+        (GenerationRequest((259,), 1), "prompt"),
+        (GenerationRequest((-1,), 1), "prompt"),
+        (GenerationRequest((1,), 0), "max_tokens"),
+        (GenerationRequest((1,), 4, min_tokens=5), "min_tokens"),
+        (GenerationRequest((1,), 1, SamplingParams(logit_bias={259: 1.0})), "logit_bias"),
+    ],
+)
+async def test_bad_requests_never_reach_the_engine(request_: GenerationRequest, param: str) -> None:
+    with toy() as generator:
+        with pytest.raises(RequestError) as raised:
+            await ids_of(generator, request_)
+        assert raised.value.param == param
+        assert generator.steps == 0
+
+
+async def test_the_context_is_a_limit_to_the_id() -> None:
+    with toy(max_length=16) as generator:
+        assert generator.limits.context_length == 16
+        assert len(await ids_of(generator, ask(10, 6))) == 6
+        with pytest.raises(ContextLengthExceeded, match="16 tokens; the prompt has 10 and 7"):
+            await ids_of(generator, ask(10, 7))
