@@ -1,0 +1,223 @@
+"""Attention over the slots, registered with Transformers under names of its own.
+
+Two functions per name: one makes the masks of a step, once per kind of layer; the other attends.
+Both find the step through ``running_step``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, causal_mask_function
+
+from enginebay_transformers.slot_step import MaskFunction, SlotStep, Span, Written, running_step
+
+NAMES: Final = {"sdpa": "enginebay_slots_sdpa", "eager": "enginebay_slots_eager"}
+"""Our name for each of Transformers' implementations that the slots can stand in for."""
+
+HARMLESS: Final = frozenset({"is_causal", "position_ids", "sliding_window", "use_cache"})
+"""Arguments that repeat what the masks and positions already say."""
+
+SpanMasks: TypeAlias = list[torch.Tensor | None]
+"""One mask per span of the step; None where no key that is read must be hidden, or where the
+usual triangle hides them.
+"""
+
+
+class NotForSlots(Exception):
+    """The model asks for something that attention over slots does not do."""
+
+
+def name_for(implementation: str) -> str:
+    """Our stand-in. Raises NotForSlots for an implementation that has none."""
+    if implementation not in NAMES:
+        raise NotForSlots(f"its attention is {implementation!r}; the slots offer {sorted(NAMES)!r}")
+    return NAMES[implementation]
+
+
+def register() -> None:
+    """Make both names known to Transformers; may be called again."""
+    AttentionInterface.register(NAMES["sdpa"], attend_sdpa)
+    AttentionInterface.register(NAMES["eager"], attend_eager)
+    for name in NAMES.values():
+        AttentionMaskInterface.register(name, make_masks)
+
+
+def make_masks(
+    *,
+    mask_function: MaskFunction,
+    device: torch.device,
+    attention_mask: torch.Tensor | None = None,
+    use_vmap: bool = False,
+    **_sizes: Any,
+) -> SpanMasks:
+    """Called by the model once per kind of layer and step; every layer gets the result back."""
+    if attention_mask is not None or use_vmap:
+        raise NotForSlots("it makes its attention masks in a way of its own")
+    usual: object = causal_mask_function
+    step, causal = running_step(), mask_function is usual
+    return [
+        None if causal and needs_no_mask(span) else step.mask(span, mask_function, device)
+        for span in step.spans
+    ]
+
+
+def needs_no_mask(span: Span) -> bool:
+    """A whole prompt, whose triangle SDPA knows, or one lone query, which sees all it reads."""
+    return span.queries == span.longest or (span.queries == 1 and span.high - span.low == 1)
+
+
+def attend_sdpa(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: SpanMasks,
+    *,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **rest: Any,
+) -> tuple[torch.Tensor, None]:
+    """``query`` (1, heads, tokens, dim), packed; ``key`` and ``value`` were written by the cache.
+    Returns (1, tokens, heads, dim). Softcap (Gemma 2) and sinks (GPT-OSS) leave SDPA aside.
+    """
+    exact = softcap is not None or s_aux is not None
+    return attend(query, key, attention_mask, Scores(scaling, softcap, s_aux, exact), rest), None
+
+
+def attend_eager(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: SpanMasks,
+    *,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **rest: Any,
+) -> tuple[torch.Tensor, None]:
+    """As ``attend_sdpa``, by plain matrix products throughout."""
+    return attend(query, key, attention_mask, Scores(scaling, softcap, s_aux, True), rest), None
+
+
+class Scores:
+    """How a layer turns queries and keys into weights."""
+
+    __slots__ = ("exact", "scaling", "sinks", "softcap")
+
+    def __init__(
+        self,
+        scaling: float | None,
+        softcap: float | None,
+        sinks: torch.Tensor | None,
+        exact: bool,
+    ) -> None:
+        self.scaling = scaling
+        self.softcap = softcap
+        self.sinks = sinks
+        self.exact = exact
+
+
+def attend(
+    query: torch.Tensor, key: torch.Tensor, masks: SpanMasks, scores: Scores, rest: dict[str, Any]
+) -> torch.Tensor:
+    step = running_step()
+    written = check_arguments(step, key, masks, rest)
+    out = query.new_empty(query.shape[2], query.shape[1], written.values.shape[-1])
+    for span, mask in zip(step.spans, masks, strict=True):
+        keys = written.keys[span.low : span.high, :, : span.longest]
+        values = written.values[span.low : span.high, :, : span.longest]
+        lanes = None if span.dense else step.lanes(span, query.device)
+        attended = attend_span(spread_queries(query, span, lanes), keys, values, mask, scores)
+        if lanes is not None:
+            attended = attended[lanes]
+        out[span.first : span.last] = attended.transpose(1, 2).flatten(0, 1)
+    return out[None]
+
+
+def check_arguments(
+    step: SlotStep, key: torch.Tensor, masks: SpanMasks, rest: dict[str, Any]
+) -> Written:
+    unknown = {name for name, given in rest.items() if given is not None} - HARMLESS
+    if rest.get("dropout") == 0:
+        unknown -= {"dropout"}
+    if unknown:
+        raise NotForSlots(f"its attention takes {sorted(unknown)!r}")
+    if not isinstance(masks, list):
+        raise NotForSlots("it makes its attention masks in a way of its own")
+    if step.written is None or step.written.key is not key:
+        raise NotForSlots("its attention reads other keys than the layer just cached")
+    return step.written
+
+
+def spread_queries(query: torch.Tensor, span: Span, lanes: torch.Tensor | None) -> torch.Tensor:
+    """(slots of the span, heads, queries, dim)."""
+    if span.queries > 1:
+        return query[:, :, span.first : span.last]
+    rows = query[0, :, span.first : span.last].transpose(0, 1)
+    if lanes is not None:
+        spread = rows.new_zeros(span.high - span.low, *rows.shape[1:])
+        spread[lanes] = rows
+        rows = spread
+    return rows[:, :, None]
+
+
+def attend_span(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    mask: torch.Tensor | None,
+    scores: Scores,
+) -> torch.Tensor:
+    """Query heads that share a key head become more queries of it, so no key is repeated
+    (grouped-query attention, arXiv:2305.13245).
+    """
+    rows, heads, length, dim = queries.shape
+    triangle = mask is None and length > 1
+    if triangle and not scores.exact:
+        return scaled_dot_product_attention(
+            queries, keys, values, is_causal=True, scale=scores.scaling, enable_gqa=True
+        )
+    if triangle:
+        mask = keys.new_ones(length, length, dtype=torch.bool).tril()[None, None]
+    group = heads // keys.shape[1]
+    packed = queries.reshape(rows, keys.shape[1], group * length, dim)
+    if mask is not None and length > 1:
+        mask = mask[:, :, None].expand(-1, -1, group, -1, -1).flatten(2, 3)
+    if scores.exact:
+        attended = attend_exactly(packed, keys, values, mask, scores)
+    else:
+        attended = scaled_dot_product_attention(
+            packed, keys, values, attn_mask=mask, scale=scores.scaling
+        )
+    return attended.reshape(rows, heads, length, values.shape[-1])
+
+
+def attend_exactly(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    mask: torch.Tensor | None,
+    scores: Scores,
+) -> torch.Tensor:
+    """Softmax in float32 over scores that may be capped, with a sink per query head that takes
+    weight and gives nothing.
+    """
+    scale = queries.shape[-1] ** -0.5 if scores.scaling is None else scores.scaling
+    logits = (queries @ keys.transpose(-1, -2)).float() * scale
+    if scores.softcap is not None:
+        logits = torch.tanh(logits / scores.softcap) * scores.softcap
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -torch.inf)
+    length = logits.shape[-1]
+    if scores.sinks is not None:
+        sinks = scores.sinks.float().view(1, keys.shape[1], -1, 1)
+        each = sinks.repeat_interleave(logits.shape[2] // sinks.shape[2], dim=2)
+        logits = torch.cat([logits, each.expand(*logits.shape[:3], 1)], dim=-1)
+    weights = logits.softmax(dim=-1)[..., :length]
+    return weights.to(values.dtype) @ values
