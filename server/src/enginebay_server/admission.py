@@ -1,0 +1,310 @@
+"""Whether this model can do what the fields ask, and exactly what that is. Nothing is ignored in
+silence: a field is honoured, refused by name, or named back.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from enginebay_core.api import (
+    Capability,
+    ContextLengthExceeded,
+    GenerationRequest,
+    JsonValue,
+    RequestError,
+    SamplingParams,
+    Support,
+    UnsupportedField,
+)
+from enginebay_core.placement import RunningModel
+from enginebay_core.plugins.suggest import suggest
+from enginebay_server.errors import quote
+from enginebay_server.fields import ELSEWHERE, NO_EFFECT, REFUSED
+from enginebay_server.schema.chat import ChatRequest
+from enginebay_server.schema.common import GenerationFields
+
+GREEDY_BELOW: Final = 1e-6
+"""Temperatures under this are taken as 0: dividing by them would overflow."""
+
+MAX_NAMED: Final = 32
+"""Ignored fields that the response header names; more are counted."""
+
+NEUTRAL: Final[Mapping[str, JsonValue]] = {
+    "n": 1,
+    "top_p": 1,
+    "top_k": 0,
+    "min_p": 0,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "repetition_penalty": 1,
+    "logit_bias": {},
+    "min_tokens": 0,
+    "ignore_eos": False,
+}
+"""Values that ask for nothing, so that a model without the field can take them."""
+
+SAMPLING: Final = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What one request asked for, complete but for its prompt. ``max_tokens`` None: as much as
+    there is room for.
+    """
+
+    sampling: SamplingParams
+    max_tokens: int | None
+    min_tokens: int
+    stop: tuple[str, ...]
+    stop_ids: frozenset[int]
+    n: int
+    ignored: tuple[str, ...] = ()
+    emulated: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The response headers that say what was not done as asked, or not by the engine."""
+        headers = {}
+        if self.ignored:
+            headers["x-enginebay-ignored"] = _listed(self.ignored)
+        if self.emulated:
+            headers["x-enginebay-emulated"] = _listed(self.emulated)
+        return headers
+
+
+def admit(fields: GenerationFields, model: RunningModel, *, reject_unknown: bool) -> Admitted:
+    """Raises RequestError for the first field that this model or this server will not honour."""
+    ignored = tuple(dict.fromkeys(_ignored(fields, reject_unknown)))
+    asked = _asked_for(fields)
+    emulated = tuple(name for name in asked if _require(name, asked[name], model))
+    _check_pairs(asked, model)
+    return Admitted(
+        sampling=_sampling(fields, model),
+        max_tokens=_max_tokens(fields, model),
+        min_tokens=fields.min_tokens or 0,
+        stop=tuple(fields.stop or ()),
+        stop_ids=frozenset() if fields.ignore_eos else model.stop_ids,
+        n=fields.n,
+        ignored=ignored,
+        emulated=emulated,
+    )
+
+
+def fit(
+    admitted: Admitted, prompt: tuple[int, ...], model: RunningModel, *, longest: int, param: str
+) -> list[GenerationRequest]:
+    """The ``n`` generations of one prompt. ``longest`` bounds those that set no max_tokens;
+    ``param`` is where the prompt came from. Raises ContextLengthExceeded.
+    """
+    limit = model.generator.limits.context_length
+    room = limit - len(prompt)
+    if room < 1:
+        raise ContextLengthExceeded(
+            f"This model's context is {limit} tokens and the prompt alone has {len(prompt)}; "
+            "shorten it.",
+            param=param,
+        )
+    wanted = admitted.max_tokens
+    if wanted is not None and wanted > room:
+        raise ContextLengthExceeded(
+            f"This model's context is {limit} tokens. The prompt has {len(prompt)} and max_tokens "
+            f"asks for {wanted} more, {len(prompt) + wanted} together; shorten the prompt or lower "
+            "max_tokens.",
+            param=param,
+        )
+    max_tokens = wanted if wanted is not None else min(room, longest)
+    _require_minimum(admitted.min_tokens, max_tokens)
+    return [
+        GenerationRequest(
+            prompt=prompt,
+            max_tokens=max_tokens,
+            sampling=admitted.sampling,
+            stop_ids=admitted.stop_ids,
+            min_tokens=admitted.min_tokens,
+            choice=choice,
+        )
+        for choice in range(admitted.n)
+    ]
+
+
+def _require_minimum(min_tokens: int, max_tokens: int) -> None:
+    if min_tokens > max_tokens:
+        raise RequestError(
+            f"min_tokens is {min_tokens} and the answer can have {max_tokens} tokens at most; "
+            "lower min_tokens.",
+            param="min_tokens",
+        )
+
+
+def _ignored(fields: GenerationFields, reject_unknown: bool) -> Iterator[str]:
+    """Names that nobody knows, after everything known has been refused or found harmless."""
+    known = [*type(fields).model_fields, *REFUSED, *NO_EFFECT, *ELSEWHERE]
+    for name, value in (fields.model_extra or {}).items():
+        if value is None or name in NO_EFFECT or _refuse_known(name, value):
+            continue
+        _refuse_unknown(name, suggest(name, known), reject_unknown)
+        yield name
+    for name in _nested_unknown(fields):
+        _refuse_unknown(name, None, reject_unknown)
+        yield name
+
+
+def _refuse_known(name: str, value: JsonValue) -> bool:
+    """True for a known field that asks for nothing. Raises for one that asks for something."""
+    refusal = REFUSED.get(name)
+    if refusal and refusal.asks_for_nothing(value):
+        return True
+    reason = refusal.reason if refusal else ELSEWHERE.get(name)
+    if reason:
+        raise UnsupportedField(f"{name} is not supported: {reason}.", param=name)
+    return False
+
+
+def _refuse_unknown(name: str, near: str | None, reject: bool) -> None:
+    if near is not None:
+        raise RequestError(
+            f"{quote(name)} is no field of this request; did you mean {near!r}?",
+            param=name[:80],
+            code="unknown_parameter",
+        )
+    if reject:
+        raise RequestError(
+            f"{quote(name)} is no field of this request; remove it.",
+            param=name[:80],
+            code="unknown_parameter",
+        )
+    log.info("ignored the unknown request field %s", quote(name))
+
+
+def _nested_unknown(fields: GenerationFields) -> Iterator[str]:
+    if fields.stream_options is not None:
+        extra = set(fields.stream_options.model_extra or {}) - {"include_obfuscation"}
+        yield from (f"stream_options.{name}" for name in sorted(extra))
+    if isinstance(fields, ChatRequest):
+        for index, message in enumerate(fields.messages):
+            yield from _message_unknown(index, message.model_extra or {})
+
+
+def _message_unknown(index: int, extra: Mapping[str, Any]) -> Iterator[str]:
+    """Notes that clients send back from earlier answers are harmless; the rest is not known."""
+    for name, value in extra.items():
+        if value is None or value == [] or name in ("refusal", "annotations"):
+            continue
+        if name in ("function_call", "audio", "prefix", "images"):
+            param = f"messages[{index}].{name}"
+            raise UnsupportedField(f"{param} is not supported; remove it.", param=param)
+        yield f"messages[].{name}"
+
+
+def _asked_for(fields: GenerationFields) -> dict[str, Any]:
+    """Fields that depend on the engine, where they ask for something."""
+    asked = {}
+    for name in (*SAMPLING, "stop", "ignore_eos", "logit_bias", "seed", "n", "min_tokens"):
+        value = getattr(fields, name)
+        neutral = value is None or (name in NEUTRAL and value == NEUTRAL[name])
+        if not (neutral or (name == "top_k" and value == -1)):
+            asked[name] = value
+    if token_limit(fields) is not None:
+        asked["max_tokens"] = token_limit(fields)
+    return asked
+
+
+def _require(name: str, value: Any, model: RunningModel) -> bool:
+    """Whether the field is emulated. Raises UnsupportedField, or RequestError over a limit."""
+    capability: Capability = model.capabilities.of(name)
+    if capability.support is Support.REFUSED:
+        reason = f": {capability.reason}" if capability.reason else ""
+        raise UnsupportedField(
+            f"{name} is not supported by model {model.name!r}{reason}.", param=name
+        )
+    if capability.maximum is not None and isinstance(value, int | float):
+        if value > capability.maximum:
+            raise RequestError(
+                f"{name} is {value!r}; model {model.name!r} takes at most {capability.maximum:g}.",
+                param=name,
+            )
+    return capability.support is Support.EMULATED
+
+
+def _check_pairs(asked: Mapping[str, Any], model: RunningModel) -> None:
+    for one, other in model.capabilities.forbidden:
+        if one in asked and other in asked:
+            raise UnsupportedField(
+                f"model {model.name!r} cannot take {one} and {other} together; drop one.", param=one
+            )
+
+
+def _sampling(fields: GenerationFields, model: RunningModel) -> SamplingParams:
+    values = {name: _resolved(name, fields, model) for name in SAMPLING}
+    given = {name: value for name, value in values.items() if value is not None}
+    if given.get("temperature", 1.0) < GREEDY_BELOW:
+        given["temperature"] = 0.0
+    if given.get("top_p") == 0:
+        given["top_p"] = math.ulp(0.0)  # the smallest mass: the most likely token alone
+    if given.get("top_k") == -1:
+        given["top_k"] = 0
+    bias = _bias(fields.logit_bias or {}, model.generator.limits.vocab_size)
+    return SamplingParams(**given, logit_bias=bias, seed=fields.seed)
+
+
+def _resolved(name: str, fields: GenerationFields, model: RunningModel) -> Any:
+    """The request's value, else the model's default where its engine can honour it."""
+    value = getattr(fields, name)
+    if value is None and model.capabilities.of(name).support is not Support.REFUSED:
+        return getattr(model.defaults, name)
+    return value
+
+
+def _bias(bias: Mapping[str, float], vocab_size: int) -> dict[int, float]:
+    for key in bias:
+        if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) < vocab_size):
+            raise RequestError(
+                f"logit_bias has the key {quote(key)}; keys are token ids from 0 to "
+                f"{vocab_size - 1}, as strings.",
+                param="logit_bias",
+            )
+    return {int(key): value for key, value in bias.items() if value}
+
+
+def token_limit(fields: GenerationFields) -> int | None:
+    """``max_tokens`` by either of its names."""
+    newer = fields.max_completion_tokens if isinstance(fields, ChatRequest) else None
+    older = fields.max_tokens
+    if newer is not None and older is not None and newer != older:
+        raise RequestError(
+            f"max_tokens is {older} and max_completion_tokens is {newer}; they mean the same, send "
+            "one of them.",
+            param="max_tokens",
+        )
+    return newer if newer is not None else older
+
+
+def _max_tokens(fields: GenerationFields, model: RunningModel) -> int | None:
+    limit = token_limit(fields)
+    return limit if limit is not None else model.defaults.max_tokens
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """A header value: printable ASCII and bounded, whatever a client called its fields."""
+    shown = [_ascii(name) for name in names[:MAX_NAMED]]
+    if len(names) > MAX_NAMED:
+        shown.append(f"and {len(names) - MAX_NAMED} more")
+    return ", ".join(shown)
+
+
+def _ascii(name: str) -> str:
+    return "".join(c if c.isascii() and c.isprintable() and c != "," else "?" for c in name[:64])

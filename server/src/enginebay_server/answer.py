@@ -1,0 +1,96 @@
+"""All choices of one request, running side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from enginebay_core.api import GenerationRequest, Streamer, Usage
+from enginebay_core.placement import RunningModel
+from enginebay_core.text import open_streamer
+from enginebay_server.choice import Choice, Delta
+from enginebay_server.parsers import PartsReader, PlainReader, ReasoningReader, thinking_tags
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``prompt_tokens`` counts each prompt once, however many choices it has."""
+
+    id: str
+    model: str
+    prompt_tokens: int
+    choices: tuple[Choice, ...]
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def deltas(self) -> AsyncGenerator[Delta, None]:
+        """Of all choices, as they come. Closing it stops them all; so does the failure of one."""
+        return self.choices[0].deltas() if len(self.choices) == 1 else _merged(self.choices)
+
+    @property
+    def usage(self) -> Usage:
+        """Exact once the deltas have ended."""
+        return Usage(self.prompt_tokens, sum(c.completion_tokens for c in self.choices))
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex}"
+
+
+def chat_choice(
+    index: int, model: RunningModel, stop: Sequence[str], run: GenerationRequest
+) -> Choice:
+    """A choice whose thinking, if the model thinks, is told from its answer."""
+    return Choice(index, model.generator, run, _reader(model, stop, run.prompt))
+
+
+def plain_choice(
+    index: int, model: RunningModel, stop: Sequence[str], run: GenerationRequest
+) -> Choice:
+    """A choice that is all text."""
+    reader = PlainReader(open_streamer(model.tokenizer, stop=tuple(stop)))
+    return Choice(index, model.generator, run, reader)
+
+
+def _reader(model: RunningModel, stop: Sequence[str], prompt: tuple[int, ...]) -> PartsReader:
+    def content() -> Streamer:
+        return open_streamer(model.tokenizer, stop=tuple(stop))
+
+    tags = thinking_tags(model.tokenizer.control)
+    if tags is None:
+        return PlainReader(content())
+    return ReasoningReader(
+        tags,
+        content,
+        lambda: open_streamer(model.tokenizer),
+        thinking=tags.open_at_end(prompt),
+    )
+
+
+async def _merged(choices: Sequence[Choice]) -> AsyncGenerator[Delta, None]:
+    arrived: asyncio.Queue[Delta | Exception] = asyncio.Queue()
+    pumps = [asyncio.create_task(_pump(choice, arrived)) for choice in choices]
+    running = len(choices)
+    try:
+        while running:
+            delta = await arrived.get()
+            if isinstance(delta, Exception):
+                raise delta
+            running -= delta.finish is not None
+            yield delta
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _pump(choice: Choice, arrived: asyncio.Queue[Delta | Exception]) -> None:
+    try:
+        async with aclosing(choice.deltas()) as deltas:
+            async for delta in deltas:
+                arrived.put_nowait(delta)
+    except Exception as error:  # whoever reads the queue decides what it means
+        arrived.put_nowait(error)

@@ -1,0 +1,151 @@
+"""The bytes of a request to one JSON object, with a bound on everything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections import Counter
+from typing import Any, Final, NoReturn
+
+from starlette.requests import Request
+
+from enginebay_core.api import JsonValue, RequestError
+from enginebay_server.errors import BodyTooLarge, BodyTooSlow, WrongMediaType, quote
+
+MAX_DEPTH: Final = 64
+MAX_DIGITS: Final = 40
+MAX_CHUNKS: Final = 16_384
+READ_SECONDS: Final = 60.0
+PARSE_ON_LOOP: Final = 64 * 1024
+"""Bodies up to this many bytes are parsed at once; a thread costs more than that takes."""
+
+
+async def read_object(request: Request, limit: int) -> dict[str, JsonValue]:
+    """The body as a JSON object of at most ``limit`` bytes.
+
+    Raises RequestError (400, 408, 413, 415) for everything that is not one, ClientDisconnect when
+    the client left.
+    """
+    _require_json(request)
+    raw = await _read(request, limit)
+    if len(raw) <= PARSE_ON_LOOP:
+        return parse_object(raw)
+    return await asyncio.to_thread(parse_object, raw)
+
+
+def parse_object(raw: bytes) -> dict[str, JsonValue]:
+    """One JSON object: UTF-8, no duplicate keys, finite numbers, no lone surrogates, no NUL."""
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_bounded,
+        )
+    except UnicodeDecodeError as error:
+        raise RequestError(f"The body is not UTF-8: byte {error.start} is no text.") from None
+    except RecursionError:
+        raise RequestError(f"The body nests deeper than {MAX_DEPTH} levels.") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise RequestError(f"The body is not JSON: {error.msg} at {place}.") from None
+    if not isinstance(value, dict):
+        raise RequestError(f"The body must be a JSON object, not {type(value).__name__}.")
+    _check_values(value)
+    return value
+
+
+def _require_json(request: Request) -> None:
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise WrongMediaType("Content-Encoding is not supported; send the JSON uncompressed.")
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media == "application/json" or (media.startswith("application/") and media[-5:] == "+json"):
+        return
+    from_a_browser = "origin" in request.headers or "sec-fetch-site" in request.headers
+    if media in ("", "application/x-www-form-urlencoded") and not from_a_browser:
+        return  # what ``curl -d`` sends; a foreign web page could send it too, and is refused
+    raise WrongMediaType(
+        f"Content-Type is {quote(media)}; send the JSON body as 'application/json'."
+    )
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared[:20]) > limit:
+        raise BodyTooLarge(f"The body has {declared[:20]} bytes; at most {limit} are accepted.")
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await _collect(request, limit)
+    except TimeoutError:
+        raise BodyTooSlow(f"The body took longer than {READ_SECONDS:.0f} s.") from None
+
+
+async def _collect(request: Request, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        parts.append(chunk)
+        if size > limit:
+            raise BodyTooLarge(f"The body has more than the {limit} bytes that are accepted.")
+        if len(parts) > MAX_CHUNKS:
+            raise RequestError(f"The body came in more than {MAX_CHUNKS} pieces.")
+    return b"".join(parts)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise RequestError(f"The key {quote(twice)} appears twice in one object.")
+    return result
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RequestError(f"{name} is not a JSON number.")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise RequestError(f"The number {quote(text)} is too large.")
+    return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise RequestError(f"The number {quote(text)} has more than {MAX_DIGITS} digits.")
+    return int(text)
+
+
+def _check_values(root: JsonValue) -> None:
+    level: list[JsonValue] = [root]
+    for _ in range(MAX_DEPTH):
+        level = [child for value in level for child in _children(value)]
+        if not level:
+            return
+    raise RequestError(f"The body nests deeper than {MAX_DEPTH} levels.")
+
+
+def _children(value: JsonValue) -> list[JsonValue]:
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, dict):
+        return [*value, *value.values()]
+    elif isinstance(value, list):
+        return value
+    return []
+
+
+def _check_text(text: str) -> None:
+    if "\x00" in text:
+        raise RequestError("A text contains the character U+0000; remove it.")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise RequestError(
+                "A text contains half a surrogate pair; send whole characters."
+            ) from None

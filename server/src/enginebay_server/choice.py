@@ -1,0 +1,63 @@
+"""One choice of an answer: the engine's steps to what a client may see of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from enginebay_core.api import FinishReason, GenerationRequest, GenerationStep, Generator
+from enginebay_server.parsers import Part, PartsReader
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next bit of choice ``index``; ``finish`` is set in its last one only."""
+
+    index: int
+    content: str
+    reasoning: str = ""
+    finish: str | None = None
+
+
+class Choice:
+    """``completion_tokens`` counts the ids that made the answer: no stop id, nothing past a stop
+    string, and exact once the deltas have ended.
+    """
+
+    def __init__(
+        self, index: int, generator: Generator, request: GenerationRequest, reader: PartsReader
+    ) -> None:
+        self.index = index
+        self.completion_tokens = 0
+        self._generator = generator
+        self._request = request
+        self._reader = reader
+
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
+        """The answer, bit by bit; closing it, or finding a stop string, stops the engine."""
+        async with aclosing(self._generator.generate(self._request)) as steps:
+            async for step in steps:
+                delta = self._read(step)
+                if delta is not None:
+                    yield delta
+                    if delta.finish:
+                        return
+
+    def _read(self, step: GenerationStep) -> Delta | None:
+        part = self._reader.push(step.ids)
+        content, reasoning = part.content, part.reasoning
+        self.completion_tokens += part.settled
+        finish = "stop" if part.stopped else None
+        if finish is None and step.finish is not None:
+            rest = self._reader.flush()
+            content, reasoning = content + rest.content, reasoning + rest.reasoning
+            self.completion_tokens += rest.settled
+            finish = _finish(step.finish, rest)
+        if content or reasoning or finish:
+            return Delta(self.index, content, reasoning, finish)
+        return None
+
+
+def _finish(reason: FinishReason, rest: Part) -> str:
+    return "stop" if rest.stopped else reason.value

@@ -1,0 +1,102 @@
+"""Every failure leaves the server as ``{"error": {"message", "type", "param", "code"}}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from enginebay_core.api import EngineBayError, EngineClosed, Overloaded, RequestError
+
+INVALID: Final = "invalid_request_error"
+SERVER: Final = "server_error"
+MAX_MESSAGE: Final = 2_000
+"""Characters of a message on the wire. A client's own words are cut much earlier, by ``quote``."""
+
+
+class BodyTooLarge(RequestError):
+    """The body is over ``server.max_body_bytes``."""
+
+    status = 413
+    code = "content_too_large"
+
+
+class WrongMediaType(RequestError):
+    """The body does not say it is JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class BodyTooSlow(RequestError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class ModelLoading(Overloaded):
+    """The model is configured and on its way."""
+
+
+class ModelFailed(EngineBayError):
+    """The model is configured, and loading it failed. The reason is for the operator's log."""
+
+
+class Draining(Overloaded):
+    """The server is stopping and takes nothing new."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """An error as the client sees it."""
+
+    status: int
+    message: str
+    type: str = INVALID
+    param: str | None = None
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        message = self.message.encode("utf-8", "replace").decode()
+        if len(message) > MAX_MESSAGE:
+            message = message[:MAX_MESSAGE] + "…"
+        return {
+            "error": {
+                "message": message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+def quote(value: object, limit: int = 80) -> str:
+    """``repr`` of a client's value, short enough to send back."""
+    text = repr(value[: limit + 1] if isinstance(value, str | bytes | list) else value)
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+def wire_error(error: BaseException) -> WireError:
+    """What a client may know about ``error``; nothing of what EngineBay did not foresee."""
+    if isinstance(error, RequestError):
+        return WireError(error.status, str(error), INVALID, error.param, error.code)
+    if isinstance(error, ModelFailed):
+        return WireError(
+            503, str(error), SERVER, "model", "model_failed", {"x-should-retry": "false"}
+        )
+    if isinstance(error, Overloaded):
+        return _overloaded(error)
+    if isinstance(error, EngineClosed):
+        return WireError(503, str(error), SERVER, None, "engine_closed")
+    if isinstance(error, EngineBayError):
+        return WireError(500, str(error), SERVER, None, "engine_error")
+    return WireError(500, "The server failed on this request; its log says why.", SERVER)
+
+
+def _overloaded(error: Overloaded) -> WireError:
+    codes = {ModelLoading: "model_loading", Draining: "shutting_down"}
+    code = codes.get(type(error), "overloaded")
+    retry = {"Retry-After": str(max(1, round(error.retry_after)))}
+    return WireError(503, str(error), SERVER, None, code, retry)

@@ -1,0 +1,178 @@
+"""Deltas to the JSON of OpenAI's stream chunks, and whole answers to their JSON.
+
+A stream makes one frame per token, so what is the same in all of them is encoded once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from enginebay_core.api import Usage
+from enginebay_server.answer import Answer
+from enginebay_server.choice import Delta
+
+DONE: Final = b"data: [DONE]\n\n"
+_SEPARATORS: Final = ("\x85", "\u2028", "\u2029")
+"""Line ends to Unicode-minded readers of a stream, so they are escaped in JSON."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(slots=True)
+class Whole:
+    """One choice, collected."""
+
+    content: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    finish: str | None = None
+
+    def add(self, delta: Delta) -> None:
+        self.content.append(delta.content)
+        self.reasoning.append(delta.reasoning)
+        self.finish = delta.finish
+
+
+class Shape(Protocol):
+    """How one endpoint writes an answer."""
+
+    def opening(self, index: int) -> bytes:
+        """The frame before a choice's first delta; empty where there is none."""
+        ...
+
+    def frames(self, delta: Delta) -> bytes: ...
+
+    def usage(self, usage: Usage) -> bytes: ...
+
+    def whole(self, choices: Sequence[Whole]) -> dict[str, Any]: ...
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON in UTF-8, safe inside a line of an event stream."""
+    text = _encode(value)
+    if not text.isascii():
+        for separator in _SEPARATORS:
+            text = text.replace(separator, f"\\u{ord(separator):04x}")
+    return text.encode()
+
+
+def error_frame(body: Mapping[str, Any]) -> bytes:
+    """A failure after the first byte, then the end of the stream."""
+    return b"data: " + dumps(body) + b"\n\n" + DONE
+
+
+def usage_body(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+class _Frames:
+    """The parts that all chunks of one answer share."""
+
+    def __init__(self, answer: Answer, kind: str) -> None:
+        head = {"id": answer.id, "object": kind, "created": answer.created, "model": answer.model}
+        self._head = b"data: " + dumps(head)[:-1] + b',"choices":['
+        self._before = [self._head + b'{"index":%d,' % choice.index for choice in answer.choices]
+
+    def usage(self, usage: Usage) -> bytes:
+        return self._head + b'],"usage":' + dumps(usage_body(usage)) + b"}\n\n"
+
+
+class ChatShape(_Frames):
+    """``chat.completion`` and its chunks."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer, "chat.completion.chunk")
+        self._answer = answer
+        self._content = [before + b'"delta":{"content":' for before in self._before]
+
+    def opening(self, index: int) -> bytes:
+        delta = b'"delta":{"role":"assistant","content":""}'
+        return self._before[index] + delta + b',"finish_reason":null}]}\n\n'
+
+    def frames(self, delta: Delta) -> bytes:
+        if delta.content and not delta.reasoning and delta.finish is None:
+            text = dumps(delta.content)
+            return self._content[delta.index] + text + b'},"finish_reason":null}]}\n\n'
+        return self._uncommon(delta)
+
+    def whole(self, choices: Sequence[Whole]) -> dict[str, Any]:
+        return {
+            "id": self._answer.id,
+            "object": "chat.completion",
+            "created": self._answer.created,
+            "model": self._answer.model,
+            "choices": [_chat_choice(index, whole) for index, whole in enumerate(choices)],
+            "usage": usage_body(self._answer.usage),
+        }
+
+    def _uncommon(self, delta: Delta) -> bytes:
+        frames = b""
+        before = self._before[delta.index]
+        if delta.reasoning:
+            text = dumps(delta.reasoning)
+            both = b'"delta":{"reasoning_content":' + text + b',"reasoning":' + text
+            frames += before + both + b'},"finish_reason":null}]}\n\n'
+        if delta.content:
+            text = dumps(delta.content)
+            frames += self._content[delta.index] + text + b'},"finish_reason":null}]}\n\n'
+        if delta.finish:
+            frames += before + b'"delta":{},"finish_reason":' + dumps(delta.finish) + b"}]}\n\n"
+        return frames
+
+
+class CompletionShape(_Frames):
+    """``text_completion``, streamed or not."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer, "text_completion")
+        self._answer = answer
+
+    def opening(self, index: int) -> bytes:
+        return b""
+
+    def frames(self, delta: Delta) -> bytes:
+        text = dumps(delta.content)
+        finish = dumps(delta.finish)
+        return (
+            self._before[delta.index]
+            + b'"text":'
+            + text
+            + (b',"logprobs":null,"finish_reason":' + finish + b"}]}\n\n")
+        )
+
+    def whole(self, choices: Sequence[Whole]) -> dict[str, Any]:
+        return {
+            "id": self._answer.id,
+            "object": "text_completion",
+            "created": self._answer.created,
+            "model": self._answer.model,
+            "choices": [
+                {
+                    "index": index,
+                    "text": "".join(whole.content),
+                    "logprobs": None,
+                    "finish_reason": whole.finish,
+                }
+                for index, whole in enumerate(choices)
+            ],
+            "usage": usage_body(self._answer.usage),
+        }
+
+
+def _chat_choice(index: int, whole: Whole) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(whole.content), "refusal": None}
+    reasoning = "".join(whole.reasoning)
+    if reasoning:
+        message |= {"reasoning_content": reasoning, "reasoning": reasoning}
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": whole.finish,
+    }

@@ -1,0 +1,139 @@
+"""Names to models, while they load, run or have failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from enginebay_core.api import EngineBayError, ModelNotFound
+from enginebay_core.config import ModelConfig
+from enginebay_core.placement import RunningModel, open_model
+from enginebay_server.errors import Draining, ModelFailed, ModelLoading, quote
+
+PROGRESS_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """LOADING becomes READY or FAILED, and stays so."""
+
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass
+class ModelEntry:
+    """``reason`` of a failure is the operator's: it may name paths. ``stage`` is what loading is
+    at.
+    """
+
+    name: str
+    config: ModelConfig
+    created: int = field(default_factory=lambda: int(time.time()))
+    state: State = State.LOADING
+    stage: str = "waiting"
+    reason: str | None = None
+    running: RunningModel | None = None
+    logged_at: float = 0.0
+
+    def progress(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Called by the loading thread; logs at most every other second."""
+        self.stage = f"{stage} ({100 * done // total} %)" if total else stage
+        if time.monotonic() - self.logged_at >= PROGRESS_SECONDS:
+            self.logged_at = time.monotonic()
+            log.info("%s: %s", self.name, self.stage)
+
+
+class ModelTable:
+    """Each model loads in a thread of its own, so one that hangs or fails holds up no other."""
+
+    def __init__(self, configs: Mapping[str, ModelConfig]) -> None:
+        self.entries = {name: ModelEntry(name, config) for name, config in configs.items()}
+        self._by_alias = {
+            alias: entry for entry in self.entries.values() for alias in entry.config.aliases
+        }
+        self._closing = False
+
+    async def load(self) -> None:
+        """Returns when every model is ready or has failed; raises nothing."""
+        await asyncio.gather(*(self._load(entry) for entry in self.entries.values()))
+
+    def entry(self, name: str) -> ModelEntry:
+        """By name or alias. Raises ModelNotFound, which lists what there is."""
+        found = self.entries.get(name) or self._by_alias.get(name)
+        if found is None:
+            known = ", ".join(repr(known) for known in [*self.entries, *self._by_alias])
+            raise ModelNotFound(
+                f"No model {quote(name)} is configured here; there is {known}.", param="model"
+            )
+        return found
+
+    def running(self, name: str) -> RunningModel:
+        """Raises ModelNotFound, ModelLoading, ModelFailed or Draining."""
+        entry = self.entry(name)
+        if self._closing:
+            raise Draining("The server is shutting down.", retry_after=5)
+        if entry.state is State.FAILED:
+            raise ModelFailed(
+                f"Model {entry.name!r} failed to load; the server's log has the reason."
+            )
+        if entry.running is None:
+            raise ModelLoading(
+                f"Model {entry.name!r} is still loading; try again in a moment.", retry_after=2
+            )
+        return entry.running
+
+    @property
+    def healthy(self) -> bool:
+        """Whether something can serve and every required model can."""
+        entries = self.entries.values()
+        ready = [entry for entry in entries if entry.state is State.READY]
+        required = [entry for entry in entries if entry.config.required]
+        return not self._closing and bool(ready) and all(entry in ready for entry in required)
+
+    def refuse_new(self) -> None:
+        """From now on nothing new begins; what runs goes on."""
+        self._closing = True
+
+    def close(self) -> None:
+        """End what still runs with EngineClosed and free all models. Blocks; safe to repeat."""
+        self._closing = True
+        for entry in self.entries.values():
+            if entry.running is not None:
+                entry.running.close()
+
+    async def _load(self, entry: ModelEntry) -> None:
+        """A daemon thread: one that hangs must not keep the process from ending."""
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def work() -> None:
+            self._open(entry)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=work, name=f"load-{entry.name}", daemon=True).start()
+        await done.wait()
+
+    def _open(self, entry: ModelEntry) -> None:
+        started = time.monotonic()
+        try:
+            running = open_model(entry.name, entry.config, entry.progress)
+        except BaseException as error:  # whatever a plugin raises fails its own model only
+            entry.reason = str(error) or type(error).__name__
+            entry.state = State.FAILED
+            foreseen = isinstance(error, EngineBayError)
+            log.error("%s failed to load: %s", entry.name, entry.reason, exc_info=not foreseen)
+            return
+        entry.running = running
+        entry.state = State.READY
+        if self._closing:
+            running.close()
+        log.info("%s is ready after %.1f s", entry.name, time.monotonic() - started)

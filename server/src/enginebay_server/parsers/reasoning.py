@@ -1,0 +1,111 @@
+"""Tells thinking from the answer by control tokens, which user text can never spell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from enginebay_core.api import Streamer
+from enginebay_server.parsers.parts import Part
+
+PAIRS: Final = (("<think>", "</think>"),)
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingTags:
+    """The ids that open and close a thinking block."""
+
+    opening: int
+    closing: int
+
+    def open_at_end(self, prompt: Sequence[int]) -> bool:
+        """Whether the template left a thinking block open for the model to go on in."""
+        for token in reversed(prompt):
+            if token in (self.opening, self.closing):
+                return token == self.opening
+        return False
+
+
+def thinking_tags(control: Mapping[str, int]) -> ThinkingTags | None:
+    """The tags among a tokenizer's control tokens, if it has a pair."""
+    for opening, closing in PAIRS:
+        if opening in control and closing in control:
+            return ThinkingTags(control[opening], control[closing])
+    return None
+
+
+class ReasoningReader:
+    """Each block gets a streamer of its own, so a tag is never text and never half shown.
+
+    Stop strings belong to the answer: they are looked for in content, not in thinking, as where
+    thinking is hidden from the client. Newlines around a block are the template's, not the
+    model's words, and are dropped.
+    """
+
+    def __init__(
+        self,
+        tags: ThinkingTags,
+        open_content: Callable[[], Streamer],
+        open_reasoning: Callable[[], Streamer],
+        *,
+        thinking: bool,
+    ) -> None:
+        self._tags = tags
+        self._open_content = open_content
+        self._open_reasoning = open_reasoning
+        self._thinking = thinking
+        self._streamer = open_reasoning() if thinking else open_content()
+        self._at_start = thinking
+        self._newlines = ""
+
+    def push(self, ids: Sequence[int]) -> Part:
+        total = Part()
+        start = 0
+        for index, token in enumerate(ids):
+            if token == (self._tags.closing if self._thinking else self._tags.opening):
+                total = _joined(total, self._push_plain(ids[start:index]))
+                if total.stopped:
+                    return total
+                total = _joined(total, self._switch())
+                start = index + 1
+        return _joined(total, self._push_plain(ids[start:]))
+
+    def flush(self) -> Part:
+        piece = self._streamer.flush()
+        return self._shown(piece.text, len(piece.ids), piece.stopped is not None)
+
+    def _push_plain(self, ids: Sequence[int]) -> Part:
+        if not ids:
+            return Part()
+        piece = self._streamer.push(ids)
+        return self._shown(piece.text, len(piece.ids), piece.stopped is not None)
+
+    def _switch(self) -> Part:
+        """Settle the tag's own id, and what the block before it held back."""
+        held = self.flush()
+        self._thinking = not self._thinking
+        self._streamer = self._open_reasoning() if self._thinking else self._open_content()
+        self._at_start = True
+        self._newlines = ""
+        return _joined(held, Part(settled=1))
+
+    def _shown(self, text: str, settled: int, stopped: bool) -> Part:
+        if self._at_start:
+            text = text.lstrip("\n")
+            self._at_start = not text
+        if not self._thinking:
+            return Part(text, "", settled, stopped)
+        text = self._newlines + text
+        shown = text.rstrip("\n")
+        self._newlines = text[len(shown) :]
+        return Part("", shown, settled, stopped)
+
+
+def _joined(one: Part, other: Part) -> Part:
+    return Part(
+        one.content + other.content,
+        one.reasoning + other.reasoning,
+        one.settled + other.settled,
+        one.stopped or other.stopped,
+    )

@@ -1,0 +1,48 @@
+"""An answer to the response that carries it: one JSON, or a stream."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from enginebay_server.admission import Admitted
+from enginebay_server.answer import Answer
+from enginebay_server.frames import Shape, Whole, dumps
+from enginebay_server.presence import while_connected
+from enginebay_server.schema.common import GenerationFields
+from enginebay_server.stream import EventStream, events
+
+
+async def reply(
+    request: Request,
+    fields: GenerationFields,
+    admitted: Admitted,
+    answer: Answer,
+    shape: Shape,
+    *,
+    keep_alive: float,
+) -> Response:
+    """Raises what made the generation fail, and ClientDisconnect; then nothing runs any more."""
+    if fields.stream:
+        frames = events(answer, shape, usage=fields.include_usage)
+        stream = EventStream(frames, keep_alive, admitted.headers)
+        await while_connected(request, stream.prime())
+        return stream
+    whole = await while_connected(request, _collect(answer))
+    return json_response(shape.whole(whole), headers=admitted.headers)
+
+
+def json_response(
+    body: object, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    return Response(dumps(body), status, headers, "application/json")
+
+
+async def _collect(answer: Answer) -> list[Whole]:
+    choices = [Whole() for _ in answer.choices]
+    async with aclosing(answer.deltas()) as deltas:
+        async for delta in deltas:
+            choices[delta.index].add(delta)
+    return choices

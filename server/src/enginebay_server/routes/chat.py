@@ -1,0 +1,50 @@
+"""``POST /v1/chat/completions``: the way of a request."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from enginebay_server.admission import Admitted, admit, fit
+from enginebay_server.answer import Answer, chat_choice, new_id
+from enginebay_server.body import read_object
+from enginebay_server.conversation import conversation_of
+from enginebay_server.frames import ChatShape
+from enginebay_server.presence import while_connected
+from enginebay_server.reply import reply
+from enginebay_server.routes.describe import json_body
+from enginebay_server.schema.chat import ChatRequest
+from enginebay_server.schema.reading import read
+from enginebay_server.service import Service
+
+router = APIRouter()
+
+
+@router.post("/v1/chat/completions", openapi_extra=json_body(ChatRequest))
+async def create_chat_completion(request: Request) -> Response:
+    """The assistant's next turn, at once or as a stream."""
+    service = Service.of(request)
+    body = await read_object(request, service.settings.max_body_bytes)
+    fields = read(ChatRequest, body)
+    admitted, answer = await while_connected(request, _begin(fields, service))
+    return await reply(
+        request,
+        fields,
+        admitted,
+        answer,
+        ChatShape(answer),
+        keep_alive=service.settings.keep_alive_seconds,
+    )
+
+
+async def _begin(fields: ChatRequest, service: Service) -> tuple[Admitted, Answer]:
+    """Everything before the engine starts; no work of its is wasted on a bad request."""
+    model = service.models.running(fields.model)
+    settings = service.settings
+    admitted = admit(fields, model, reject_unknown=settings.unknown_fields == "reject")
+    conversation = conversation_of(fields, model.template)
+    prompt = await service.prompts.render(conversation, model)
+    runs = fit(admitted, prompt, model, longest=settings.default_max_tokens, param="messages")
+    choices = [chat_choice(index, model, admitted.stop, run) for index, run in enumerate(runs)]
+    return admitted, Answer(new_id("chatcmpl"), model.name, len(prompt), tuple(choices))

@@ -1,0 +1,68 @@
+"""``POST /v1/completions``: a prompt without a template."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from enginebay_core.api import RequestError
+from enginebay_server.admission import Admitted, admit, fit
+from enginebay_server.answer import Answer, new_id, plain_choice
+from enginebay_server.body import read_object
+from enginebay_server.choice import Choice
+from enginebay_server.frames import CompletionShape
+from enginebay_server.presence import while_connected
+from enginebay_server.reply import reply
+from enginebay_server.routes.describe import json_body
+from enginebay_server.schema.completions import CompletionRequest
+from enginebay_server.schema.reading import read
+from enginebay_server.service import Service
+
+DEFAULT_MAX_TOKENS = 16
+"""OpenAI's, for this endpoint."""
+
+MAX_CHOICES = 128
+
+router = APIRouter()
+
+
+@router.post("/v1/completions", openapi_extra=json_body(CompletionRequest))
+async def create_completion(request: Request) -> Response:
+    """What follows each prompt, at once or as a stream."""
+    service = Service.of(request)
+    body = await read_object(request, service.settings.max_body_bytes)
+    fields = read(CompletionRequest, body)
+    admitted, answer = await while_connected(request, _begin(fields, service))
+    return await reply(
+        request,
+        fields,
+        admitted,
+        answer,
+        CompletionShape(answer),
+        keep_alive=service.settings.keep_alive_seconds,
+    )
+
+
+async def _begin(fields: CompletionRequest, service: Service) -> tuple[Admitted, Answer]:
+    model = service.models.running(fields.model)
+    reject = service.settings.unknown_fields == "reject"
+    admitted = admit(fields, model, reject_unknown=reject)
+    _require_few(len(fields.prompts) * fields.n)
+    choices: list[Choice] = []
+    prompt_tokens = 0
+    for text in fields.prompts:
+        prompt = await service.prompts.encode(text, model)
+        prompt_tokens += len(prompt)
+        for run in fit(admitted, prompt, model, longest=DEFAULT_MAX_TOKENS, param="prompt"):
+            choices.append(plain_choice(len(choices), model, admitted.stop, run))
+    return admitted, Answer(new_id("cmpl"), model.name, prompt_tokens, tuple(choices))
+
+
+def _require_few(choices: int) -> None:
+    if choices > MAX_CHOICES:
+        raise RequestError(
+            f"{choices} choices were asked for, n for each prompt; at most {MAX_CHOICES} are made "
+            "at once.",
+            param="n",
+        )

@@ -1,0 +1,80 @@
+"""``GET /v1/models``: what there is, and what each can do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from enginebay_core.api import GENERATION_FIELDS, Capability, Support
+from enginebay_core.placement import RunningModel
+from enginebay_server.fields import NO_EFFECT, REFUSED
+from enginebay_server.models import ModelEntry
+from enginebay_server.reply import json_response
+from enginebay_server.service import Service
+
+router = APIRouter()
+
+
+@router.get("/v1/models")
+async def list_models(request: Request) -> Response:
+    """Every configured model, ready or not, and every alias."""
+    entries = Service.of(request).models.entries.values()
+    listed = [
+        _card(entry, name) for entry in entries for name in (entry.name, *entry.config.aliases)
+    ]
+    return json_response({"object": "list", "data": listed})
+
+
+@router.get("/v1/models/{name:path}")
+async def retrieve_model(request: Request, name: str) -> Response:
+    """One model with its backend, limits, defaults, and the support of each request field."""
+    entry = Service.of(request).models.entry(name)
+    details = _details(entry.running) if entry.running else {}
+    return json_response({**_card(entry, name), **details})
+
+
+def _card(entry: ModelEntry, name: str) -> dict[str, Any]:
+    card: dict[str, Any] = {
+        "id": name,
+        "object": "model",
+        "created": entry.created,
+        "owned_by": "enginebay",
+        "backend": entry.config.backend,
+        "status": entry.state.value,
+    }
+    if name != entry.name:
+        card["alias_of"] = entry.name
+    if entry.running is not None:
+        context = entry.running.generator.limits.context_length
+        card |= {"context_length": context, "max_model_len": context}
+    return card
+
+
+def _details(model: RunningModel) -> dict[str, Any]:
+    return {
+        "capabilities": {
+            **{name: _capability(model.capabilities.of(name)) for name in GENERATION_FIELDS},
+            **{
+                name: {"support": "refused", "reason": refusal.reason}
+                for name, refusal in REFUSED.items()
+            },
+        },
+        "cannot_be_combined": [list(pair) for pair in model.capabilities.forbidden],
+        "without_effect": sorted(NO_EFFECT),
+        "template": asdict(model.template),
+        "defaults": model.defaults.model_dump(exclude_none=True),
+        "facts": dict(model.generator.limits.facts),
+    }
+
+
+def _capability(capability: Capability) -> dict[str, Any]:
+    described: dict[str, Any] = {"support": capability.support.value}
+    if capability.maximum is not None:
+        described["maximum"] = capability.maximum
+    if capability.reason and capability.support is Support.REFUSED:
+        described["reason"] = capability.reason
+    return described

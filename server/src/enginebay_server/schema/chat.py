@@ -1,0 +1,85 @@
+"""``POST /v1/chat/completions``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Discriminator, Field, Tag
+
+from enginebay_server.schema.common import MAX_TOKENS, STRICT, GenerationFields
+
+
+class TextPart(BaseModel):
+    """The one kind of content part that is understood."""
+
+    model_config = STRICT
+
+    type: Literal["text"]
+    text: str
+
+
+def _content_kind(value: Any) -> str:
+    return "parts" if isinstance(value, list) else "text"
+
+
+Content = Annotated[
+    Annotated[str, Tag("text")]
+    | Annotated[list[TextPart], Field(min_length=1, max_length=1024), Tag("parts")],
+    Discriminator(_content_kind),
+]
+
+
+class FunctionCall(BaseModel):
+    """``arguments`` is JSON text."""
+
+    model_config = STRICT
+
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+
+
+class MessageToolCall(BaseModel):
+    """A call that the assistant made in an earlier turn."""
+
+    model_config = STRICT
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class ChatMessage(BaseModel):
+    """One turn; which fields a role needs is checked where the conversation is made."""
+
+    model_config = STRICT
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Content | None = None
+    name: str | None = Field(default=None, max_length=256)
+    tool_calls: list[MessageToolCall] | None = Field(default=None, max_length=128)
+    tool_call_id: str | None = Field(default=None, max_length=256)
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The content as one string; parts are joined with nothing between."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content
+
+
+class TemplateSwitches(BaseModel):
+    """The switches of a chat template that a client may set; never a template."""
+
+    model_config = {**STRICT, "extra": "forbid"}
+
+    enable_thinking: bool | None = None
+
+
+class ChatRequest(GenerationFields):
+    """A conversation to continue with the assistant's turn."""
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=16_384)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    chat_template_kwargs: TemplateSwitches | None = None

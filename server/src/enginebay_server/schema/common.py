@@ -1,0 +1,60 @@
+"""The fields that chat and plain completions share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+STRICT: Final = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+"""No "1" for 1, no true for 1. Names that no model knows are kept for admission to judge."""
+
+MAX_TOKENS: Final = 2**31 - 1
+StopText = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class StreamOptions(BaseModel):
+    """How a stream ends."""
+
+    model_config = STRICT
+
+    include_usage: bool = False
+
+
+class GenerationFields(BaseModel):
+    """Bounds are OpenAI's where OpenAI has the field, else those of the engines that do."""
+
+    model_config = STRICT
+
+    model: str = Field(min_length=1, max_length=256)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    min_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
+    stop: Annotated[list[StopText] | None, BeforeValidator(_as_list)] = Field(
+        default=None, max_length=4, description="A string or up to four."
+    )
+    ignore_eos: bool | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(
+        default=None, ge=-1, le=MAX_TOKENS, description="0 and -1 switch it off."
+    )
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
+        default=None, max_length=4096, description="Token ids, as strings, to what is added."
+    )
+    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
+    n: int = Field(default=1, ge=1, le=128)
+    user: str | None = Field(default=None, max_length=1024)
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage

@@ -1,0 +1,44 @@
+"""``POST /v1/completions``, for a prompt that needs no template."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from enginebay_server.schema.common import MAX_TOKENS, GenerationFields
+
+TokenIds = Annotated[
+    list[Annotated[int, Field(ge=0, le=MAX_TOKENS)]], Field(min_length=1, max_length=4_194_304)
+]
+
+
+def _prompt_kind(value: Any) -> str:
+    if not isinstance(value, list):
+        return "text"
+    if value and isinstance(value[0], str):
+        return "texts"
+    return "id_lists" if value and isinstance(value[0], list) else "ids"
+
+
+PromptField = Annotated[
+    Annotated[str, Field(min_length=1), Tag("text")]
+    | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=128), Tag("texts")]
+    | Annotated[TokenIds, Tag("ids")]
+    | Annotated[list[TokenIds], Field(max_length=128), Tag("id_lists")],
+    Discriminator(_prompt_kind),
+]
+
+
+class CompletionRequest(GenerationFields):
+    """One prompt or several, each a text or token ids; every prompt gets ``n`` choices."""
+
+    prompt: PromptField
+
+    @property
+    def prompts(self) -> list[str | list[int]]:
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if isinstance(self.prompt[0], int):
+            return [[token for token in self.prompt if isinstance(token, int)]]
+        return [prompt for prompt in self.prompt if not isinstance(prompt, int)]

@@ -1,0 +1,64 @@
+"""A JSON object to a request model; what does not fit becomes a RequestError with a param."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from enginebay_core.api import JsonValue, RequestError
+from enginebay_server.errors import quote
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_TAGS: Final = frozenset({"text", "parts", "texts", "ids", "id_lists"})
+_MEANS_ABSENT: Final = ("tools", "functions", "stop")
+
+
+def read(model: type[ModelT], body: Mapping[str, JsonValue]) -> ModelT:
+    """``null``, and an empty list of tools, functions or stops, mean that a field is absent.
+
+    Raises RequestError about the first field that does not fit.
+    """
+    present = {
+        name: value
+        for name, value in body.items()
+        if value is not None and not (name in _MEANS_ABSENT and value == [])
+    }
+    try:
+        return model.model_validate(present)
+    except ValidationError as error:
+        raise _request_error(error) from None
+
+
+def _request_error(error: ValidationError) -> RequestError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    param = param_of(first["loc"])
+    if first["type"] == "missing":
+        return RequestError(f"{param} is missing.", param=param, code="missing_required_parameter")
+    if first["type"] == "extra_forbidden":
+        return RequestError(f"{param} is not accepted; remove it.", param=param)
+    rule = first["msg"].removeprefix("Value error, ")
+    rule = rule.replace("Input should", "it should").replace("valid ", "")
+    return RequestError(f"{param} is {quote(first['input'])}: {rule}.", param=param)
+
+
+def param_of(loc: tuple[int | str, ...]) -> str:
+    """``("messages", 0, "content")`` as ``messages[0].content``; union tags are left out."""
+    text = ""
+    for index, part in enumerate(loc):
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not (part in _TAGS and index and _is_tag(loc, index)):
+            text += f".{part}" if text else _shown(part)
+    return text
+
+
+def _is_tag(loc: tuple[Any, ...], index: int) -> bool:
+    """Tags follow ``content`` and ``prompt``; a part's own ``text`` follows its index."""
+    return loc[index - 1] in ("content", "prompt")
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 80 else name[:80] + "…"

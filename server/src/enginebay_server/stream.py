@@ -1,0 +1,113 @@
+"""An answer as server-sent events, while it is made."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from enginebay_core.api import EngineBayError
+from enginebay_server.answer import Answer
+from enginebay_server.errors import wire_error
+from enginebay_server.frames import DONE, Shape, error_frame
+from enginebay_server.presence import disconnected
+
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+KEEP_ALIVE = b": keep-alive\n\n"
+
+log = logging.getLogger(__name__)
+
+
+async def events(answer: Answer, shape: Shape, *, usage: bool) -> AsyncGenerator[bytes, None]:
+    """The frames of a stream; what fails is raised. Closing it stops the generation."""
+    opened: set[int] = set()
+    async with aclosing(answer.deltas()) as deltas:
+        async for delta in deltas:
+            if delta.index in opened:
+                yield shape.frames(delta)
+            else:
+                opened.add(delta.index)
+                yield shape.opening(delta.index) + shape.frames(delta)
+    yield (shape.usage(answer.usage) if usage else b"") + DONE
+
+
+class EventStream(Response):
+    """Sends frames as they come and ``: keep-alive`` when none does for ``keep_alive`` seconds.
+
+    The generation ends with the client: when it leaves, ``frames`` is closed.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, frames: AsyncGenerator[bytes, None], keep_alive: float, headers: Mapping[str, str]
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self._frames = frames
+        self._keep_alive = keep_alive
+        self._first: asyncio.Future[bytes] | None = None
+        self._sent_at = 0.0
+        self.init_headers({**HEADERS, **headers})
+        del self.headers["content-length"]
+
+    async def prime(self) -> None:
+        """Wait for the first frame, so that a failure before it can keep its own status. After
+        ``keep_alive`` seconds the stream had better start without it.
+        """
+        self._first = asyncio.ensure_future(anext(self._frames))
+        try:
+            await asyncio.wait({self._first}, timeout=self._keep_alive)
+        except asyncio.CancelledError:
+            self._first.cancel()
+            raise
+        if self._first.done():
+            self._first.result()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.ensure_future(self._send_all(send))
+        watching = asyncio.ensure_future(self._watch(receive, send))
+        try:
+            await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            watching.cancel()
+            await asyncio.gather(sending, watching, return_exceptions=True)
+            await self._frames.aclose()
+
+    async def _send_all(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        try:
+            if self._first is not None:
+                await self._send(send, await self._first)
+            async for frame in self._frames:
+                await self._send(send, frame)
+        except Exception as error:
+            if not isinstance(error, EngineBayError):
+                log.exception("a stream failed")
+            await self._send(send, error_frame(wire_error(error).body()))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, send: Send, frame: bytes) -> None:
+        await send({"type": "http.response.body", "body": frame, "more_body": True})
+        self._sent_at = time.monotonic()
+
+    async def _watch(self, receive: Receive, send: Send) -> None:
+        """Returns when the client has left; meanwhile breaks long silences."""
+        self._sent_at = time.monotonic()
+        leaving = asyncio.ensure_future(disconnected(receive))
+        try:
+            while not leaving.done():
+                silent = time.monotonic() - self._sent_at
+                if silent >= self._keep_alive:
+                    await self._send(send, KEEP_ALIVE)
+                    silent = 0.0
+                await asyncio.wait({leaving}, timeout=self._keep_alive - silent)
+        finally:
+            leaving.cancel()
