@@ -1,0 +1,27 @@
+"""Core needs nothing but what it says, and its own tests pass there."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.packaging.conftest import ROOT, run, wheel
+
+ABSENT = ("torch", "transformers", "fastapi", "uvicorn", "tokenizers", "jinja2", "enginebay_server")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_core_alone_passes_its_own_tests(
+    wheels: Path, make_venv: Callable[..., Path], tmp_path: Path
+) -> None:
+    core = f"enginebay-core[testing] @ file://{wheel(wheels, 'enginebay-core')}"
+    tools = ("pytest-asyncio", "pytest-timeout", "hypothesis")
+    python = make_venv(core, *tools)
+    shutil.copytree(ROOT / "core" / "tests", tmp_path / "tests")
+    probe = f"import importlib.util as u; print([n for n in {ABSENT!r} if u.find_spec(n)])"
+    assert run([str(python), "-c", probe], cwd=tmp_path).strip() == "[]"
+    ini = ["-o", "asyncio_mode=auto", "-W", "error", "--import-mode=importlib", "-q"]
+    said = run([str(python), "-m", "pytest", *ini, "tests"], cwd=tmp_path)
+    assert " passed" in said
+    assert "failed" not in said
