@@ -1,0 +1,17 @@
+"""Text and conversations to ids, and ids back to text as they come.
+
+Imports nothing that core alone lacks: the Hugging Face tokenizer asks for its extra when loaded.
+"""
+
+from enginebay_core.text.byte_tokenizer import ByteTokenizer
+from enginebay_core.text.canary import TemplateFacts, probe_template
+from enginebay_core.text.hf_tokenizer import HuggingFaceTokenizer
+from enginebay_core.text.streamer import open_streamer
+
+__all__ = [
+    "ByteTokenizer",
+    "HuggingFaceTokenizer",
+    "TemplateFacts",
+    "open_streamer",
+    "probe_template",
+]
