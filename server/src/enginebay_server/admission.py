@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from enginebay_core.api import (
-    Capability,
     ContextLengthExceeded,
     GenerationRequest,
     JsonValue,
@@ -225,18 +224,17 @@ def _asked_for(fields: GenerationFields) -> dict[str, Any]:
 
 def _require(name: str, value: Any, model: RunningModel) -> bool:
     """Whether the field is emulated. Raises UnsupportedField, or RequestError over a limit."""
-    capability: Capability = model.capabilities.of(name)
+    capability = model.capabilities.of(name)
     if capability.support is Support.REFUSED:
         reason = f": {capability.reason}" if capability.reason else ""
         raise UnsupportedField(
             f"{name} is not supported by model {model.name!r}{reason}.", param=name
         )
-    if capability.maximum is not None and isinstance(value, int | float):
-        if value > capability.maximum:
-            raise RequestError(
-                f"{name} is {value!r}; model {model.name!r} takes at most {capability.maximum:g}.",
-                param=name,
-            )
+    limit = capability.maximum
+    if limit is not None and isinstance(value, int | float) and value > limit:
+        raise RequestError(
+            f"{name} is {value!r}; model {model.name!r} takes at most {limit:g}.", param=name
+        )
     return capability.support is Support.EMULATED
 
 
