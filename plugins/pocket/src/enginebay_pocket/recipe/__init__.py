@@ -1,0 +1,1 @@
+"""The recipe of Pocket: its corpus, tokenizer, training and score."""

@@ -1,0 +1,111 @@
+"""The corpus: conversations of one to several turns, drawn from a seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from enginebay_pocket.recipe import errands
+from enginebay_pocket.recipe.exchange import Conversation, Exchange, Lang, Message
+from enginebay_pocket.recipe.heldout import leaks
+from enginebay_pocket.recipe.offers import KINDS, Offer, offers
+from enginebay_pocket.recipe.phrases import table
+from enginebay_pocket.recipe.topics import Topic, exchange, topics
+
+_REFUSES = {"weather": "no_weather", "clock": "no_clock", "calculator": "maths"}
+# Mostly short, for many questions are learnt from one answer each; some long, to keep long chats.
+_TURNS = (1, 1, 1, 1, 2, 2, 3, 4, 6, 9)
+_TURNS_WITH_TOOLS = (1, 1, 1, 2, 2, 3)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What stays the same over one conversation."""
+
+    lang: Lang
+    offered: tuple[Offer, ...]
+    thinking: bool
+
+
+def conversations(seed: int) -> Iterator[Conversation]:
+    """Endless conversations; none holds what the score keeps for itself."""
+    rng = Random(seed)
+    while True:
+        drawn = _conversation(rng)
+        if not leaks(drawn.messages):
+            yield drawn
+
+
+def _conversation(rng: Random) -> Conversation:
+    lang: Lang = rng.choice(("en", "zh"))
+    offered: list[Offer] = []
+    if rng.random() < 0.4:
+        offered = offers(rng.sample(KINDS, rng.choice((0, 1, 1, 1, 2, 2, 3))), rng)
+    scene = Scene(lang, tuple(offered), rng.random() < 0.3)
+    count = rng.choice(_TURNS_WITH_TOOLS if offered else _TURNS)
+    exchanges = [_exchange(scene, rng)]
+    for _ in range(count - 1):
+        if rng.random() < 0.08:
+            scene = Scene("en" if scene.lang == "zh" else "zh", scene.offered, scene.thinking)
+        exchanges.append(_following(exchanges[-1], scene, rng))
+    return _assemble(exchanges, scene, rng)
+
+
+def _exchange(scene: Scene, rng: Random) -> Exchange:
+    useful = [offer for offer in scene.offered if offer.kind in KINDS]
+    if useful and rng.random() < 0.75:
+        return _errand(rng.choice(useful), scene.lang, rng)
+    return exchange(_topic(scene, rng), rng)
+
+
+def _following(before: Exchange, scene: Scene, rng: Random) -> Exchange:
+    """After a weather question another city may simply be named."""
+    calls = before.replies[0].calls
+    again = [offer for offer in scene.offered if calls and offer.name == calls[0].name]
+    if again and again[0].kind == "weather" and rng.random() < 0.4:
+        return errands.weather(again[0], scene.lang, rng, again=True)
+    return _exchange(scene, rng)
+
+
+def _errand(offer: Offer, lang: Lang, rng: Random) -> Exchange:
+    if offer.kind == "calculator":
+        return errands.calculator(offer, lang, rng)
+    if offer.kind == "clock":
+        return errands.clock(offer, lang, rng)
+    return (errands.both if rng.random() < 0.08 else errands.weather)(offer, lang, rng)
+
+
+def _topic(scene: Scene, rng: Random) -> Topic:
+    """A topic at random, but no refusal for want of a tool that is there."""
+    known = topics("topics", scene.lang)
+    unknown = topics("unknown", scene.lang)
+    offered = {_REFUSES.get(offer.kind) for offer in scene.offered}
+    if rng.random() < 0.7:
+        return rng.choice(known)
+    if rng.random() < 0.4:
+        return unknown[0]
+    return rng.choice([topic for topic in unknown if topic.name not in offered])
+
+
+def _assemble(exchanges: list[Exchange], scene: Scene, rng: Random) -> Conversation:
+    messages = _system(scene.lang, rng)
+    for past in exchanges[:-1]:
+        messages.append({"role": "user", "content": past.user})
+        for reply in past.replies:
+            messages += reply.messages(thinking=False)
+    last = exchanges[-1]
+    messages.append({"role": "user", "content": last.user})
+    cut = rng.randrange(len(last.replies))
+    for reply in last.replies[:cut]:
+        messages += reply.messages(scene.thinking)
+    final = last.replies[cut]
+    thought = f"<think>\n{final.think}\n</think>\n\n" if scene.thinking else ""
+    tools = [offer.message() for offer in scene.offered]
+    return Conversation(messages, thought + final.body(), tools, scene.thinking)
+
+
+def _system(lang: Lang, rng: Random) -> list[Message]:
+    if rng.random() < 0.4:
+        return []
+    spoken: Lang = lang if rng.random() < 0.7 else rng.choice(("en", "zh"))
+    lines: list[str] = table("tools")["systems"][spoken]
+    return [{"role": "system", "content": lines[0] if rng.random() < 0.3 else rng.choice(lines)}]

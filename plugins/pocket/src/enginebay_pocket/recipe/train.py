@@ -1,0 +1,173 @@
+"""Training: the corpus through a small Qwen3, from random weights."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+
+from enginebay_pocket.recipe import vocabulary
+from enginebay_pocket.recipe.conversations import conversations
+from enginebay_pocket.recipe.render import Example, example, prompt
+
+Show = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole recipe in numbers; `batch` counts tokens."""
+
+    seed: int = 7
+    steps: int = 1500
+    batch: int = 4096
+    warmup: int = 60
+    muon_rate: float = 4e-3
+    adam_rate: float = 3e-3
+    hidden: int = 256
+    layers: int = 4
+    intermediate: int = 640
+    lexicon: int = 12_000  # conversations that the tokenizer learns from
+
+
+def train(folder: Path, settings: Settings, show: Show) -> None:
+    """Write a complete checkpoint into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    show("tokenizer: reading the corpus")
+    tokenizer = learn_tokenizer(settings)
+    vocabulary.save(tokenizer, folder)
+    model = build(tokenizer, settings)
+    show(f"model: {sum(weight.numel() for weight in model.parameters()):,} parameters")
+    fit(model, tokenizer, settings, show)
+    save(model, tokenizer, folder)
+
+
+def learn_tokenizer(settings: Settings) -> Tokenizer:
+    """The tokenizer of the corpus that the seed gives."""
+    drawn = islice(conversations(settings.seed), settings.lexicon)
+    return vocabulary.train(prompt(one) + one.reply for one in drawn)
+
+
+def build(tokenizer: Tokenizer, settings: Settings) -> Qwen3ForCausalLM:
+    """The model before training."""
+    torch.manual_seed(settings.seed)
+    config = Qwen3Config(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=settings.hidden,
+        intermediate_size=settings.intermediate,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.hidden // 64,
+        num_key_value_heads=2,
+        head_dim=64,
+        max_position_embeddings=vocabulary.CONTEXT,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=vocabulary.token_id(tokenizer, vocabulary.END),
+        pad_token_id=vocabulary.token_id(tokenizer, vocabulary.END_OF_TEXT),
+    )
+    return Qwen3ForCausalLM(config)
+
+
+def fit(
+    model: Qwen3ForCausalLM, tokenizer: Tokenizer, settings: Settings, show: Show
+) -> list[float]:
+    """Train in place; gives the loss of every step."""
+    optimizers = _optimizers(model, settings)
+    losses: list[float] = []
+    began = time.monotonic()
+    model.train()
+    for step, batch in enumerate(islice(batches(tokenizer, settings), settings.steps)):
+        rate = schedule(step, settings)
+        loss = _loss(model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, peak in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = peak * rate
+            optimizer.step()
+            optimizer.zero_grad()
+        losses.append(loss.item())
+        if (step + 1) % 20 == 0 or step + 1 == settings.steps:
+            show(_progress(losses, settings.steps, time.monotonic() - began))
+    return losses
+
+
+def save(model: Qwen3ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """Round to float16 and write weights and configuration."""
+    end = vocabulary.token_id(tokenizer, vocabulary.END)
+    pad = vocabulary.token_id(tokenizer, vocabulary.END_OF_TEXT)
+    model.generation_config = GenerationConfig.from_dict(
+        {"eos_token_id": [end, pad], "pad_token_id": pad, "do_sample": False}
+    )
+    model.half()  # type: ignore[no-untyped-call]  # Transformers leaves it unannotated
+    model.save_pretrained(folder)
+
+
+def batches(tokenizer: Tokenizer, settings: Settings) -> Iterator[list[Example]]:
+    """Examples of similar length together, as many as the token budget takes."""
+    rng = random.Random(settings.seed)
+    drawn = (example(one, tokenizer) for one in conversations(settings.seed + 1))
+    while True:
+        pool = sorted(islice(drawn, 512), key=lambda one: len(one.ids))
+        cut = list(_cut(pool, settings.batch))
+        rng.shuffle(cut)
+        yield from cut
+
+
+def schedule(step: int, settings: Settings) -> float:
+    """Linear warm-up, then a cosine down to nothing."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return float(0.5 * (1 + torch.cos(torch.tensor(done * torch.pi))))
+
+
+def _optimizers(
+    model: Qwen3ForCausalLM, settings: Settings
+) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Muon for the matrices inside, AdamW for the embedding and the norms."""
+    inner = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
+    known = {id(weight) for weight in inner}
+    outer = [weight for weight in model.parameters() if id(weight) not in known]
+    muon = torch.optim.Muon(
+        inner, lr=settings.muon_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
+    )
+    adam = torch.optim.AdamW(outer, lr=settings.adam_rate, betas=(0.9, 0.95), weight_decay=0.01)
+    return [(muon, settings.muon_rate), (adam, settings.adam_rate)]
+
+
+def _loss(model: Qwen3ForCausalLM, batch: list[Example]) -> torch.Tensor:
+    """Mean over the tokens that count. Padding is at the right, where causality hides it."""
+    width = max(len(one.ids) for one in batch)
+    ids = torch.tensor([one.ids + [0] * (width - len(one.ids)) for one in batch])
+    counts = torch.tensor([one.counts + [False] * (width - len(one.counts)) for one in batch])
+    hidden = model.model(input_ids=ids).last_hidden_state
+    chosen = counts[:, 1:]
+    logits = model.lm_head(hidden[:, :-1][chosen])
+    return cross_entropy(logits, ids[:, 1:][chosen])
+
+
+def _cut(pool: list[Example], budget: int) -> Iterator[list[Example]]:
+    batch: list[Example] = []
+    for one in pool:
+        if batch and (len(batch) + 1) * len(one.ids) > budget:
+            yield batch
+            batch = []
+        batch.append(one)
+    yield batch
+
+
+def _progress(losses: list[float], steps: int, elapsed: float) -> str:
+    done = len(losses)
+    recent = losses[-20:]
+    left = elapsed / done * (steps - done)
+    return (
+        f"step {done}/{steps}  loss {sum(recent) / len(recent):.4f}  "
+        f"elapsed {elapsed / 60:.1f} min  remaining {left / 60:.1f} min"
+    )
