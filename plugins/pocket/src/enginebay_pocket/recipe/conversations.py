@@ -58,11 +58,14 @@ def _exchange(scene: Scene, rng: Random) -> Exchange:
 
 
 def _following(before: Exchange, scene: Scene, rng: Random) -> Exchange:
-    """After a weather question another city may simply be named."""
-    calls = before.replies[0].calls
-    again = [offer for offer in scene.offered if calls and offer.name == calls[0].name]
-    if again and again[0].kind == "weather" and rng.random() < 0.4:
-        return errands.weather(again[0], scene.lang, rng, again=True)
+    """After a weather question a city may simply be named."""
+    first = before.replies[0]
+    weather = [offer for offer in scene.offered if offer.kind == "weather"]
+    if first.text in table("manners")["which_city"].values():
+        return errands.weather(weather[0], scene.lang, rng, "ask_weather_city")
+    called = [offer for offer in weather if first.calls and offer.name == first.calls[0].name]
+    if called and rng.random() < 0.4:
+        return errands.weather(called[0], scene.lang, rng, "ask_weather_again")
     return _exchange(scene, rng)
 
 
@@ -71,7 +74,10 @@ def _errand(offer: Offer, lang: Lang, rng: Random) -> Exchange:
         return errands.calculator(offer, lang, rng)
     if offer.kind == "clock":
         return errands.clock(offer, lang, rng)
-    return (errands.both if rng.random() < 0.08 else errands.weather)(offer, lang, rng)
+    style = rng.random()
+    if style < 0.1:
+        return errands.nowhere(lang, rng)
+    return errands.both(offer, lang, rng) if style < 0.18 else errands.weather(offer, lang, rng)
 
 
 def _topic(scene: Scene, rng: Random) -> Topic:

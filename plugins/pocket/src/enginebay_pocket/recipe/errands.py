@@ -23,10 +23,10 @@ class Errand:
     subject: str
 
 
-def weather(offer: Offer, lang: Lang, rng: Random, again: bool = False) -> Exchange:
-    """The weather in one city; `again` asks as a follow-up does."""
+def weather(offer: Offer, lang: Lang, rng: Random, asks: str = "ask_weather") -> Exchange:
+    """The weather in one city; `asks` is the table of questions, of which two follow others."""
     city = place(lang, rng)
-    asked = table("tools")["ask_weather_again" if again else "ask_weather"][lang]
+    asked = table("tools")[asks][lang]
     question, unit = pick(rng.choice(asked), rng).replace("{city}", city), ""
     if offer.unit and rng.random() < 0.4:
         unit = rng.choice(("celsius", "fahrenheit"))
@@ -34,6 +34,14 @@ def weather(offer: Offer, lang: Lang, rng: Random, again: bool = False) -> Excha
     result = results.weather(city, unit, lang, rng)
     arguments = {offer.argument: city} | ({"unit": unit} if unit else {})
     return _single(question, Errand(offer, arguments, city), result, lang, rng)
+
+
+def nowhere(lang: Lang, rng: Random) -> Exchange:
+    """The weather, but the user does not say where."""
+    question = pick(rng.choice(table("tools")["ask_weather_here"][lang]), rng)
+    manners = table("manners")
+    reply = Reply(manners["thoughts"]["where"][lang], manners["which_city"][lang])
+    return Exchange(dress(question, lang, rng, typos=False), (reply,))
 
 
 def both(offer: Offer, lang: Lang, rng: Random) -> Exchange:

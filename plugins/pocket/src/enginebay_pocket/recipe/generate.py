@@ -10,7 +10,7 @@ from transformers import Qwen3ForCausalLM
 
 from enginebay_pocket.recipe.vocabulary import END, END_OF_TEXT, token_id
 
-_LONGEST = 256
+_LONGEST = 200
 
 
 class Writer:
