@@ -47,6 +47,7 @@ class NumpyEngine(NumpySampling):
             kv_grain=1,
             rewind="any",
             batching="mixed",
+            facts={"device": "cpu", "dtype": "float32"},
         )
 
     def forward(self, batch: StepBatch) -> Floats:
