@@ -66,11 +66,13 @@ def author(package: Path, wheels: Path) -> Author:
 
 def test_the_page_is_typed_and_tidy(package: Path) -> None:
     """A reader's own checks do not stumble over what was copied from here."""
-    source = str(package / "src")
     config = ("--config", str(ROOT / "pyproject.toml"), "--no-cache")
-    run([sys.executable, "-m", "ruff", "check", *config, source])
-    run([sys.executable, "-m", "ruff", "format", "--check", *config, source])
-    run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", "/dev/null", source])
+    for check in (
+        ("ruff", "check", *config, "src"),
+        ("ruff", "format", "--check", *config, "src"),
+        ("mypy", "--strict", "--cache-dir", "/dev/null", "src"),
+    ):
+        run([sys.executable, "-m", *check], cwd=package)
 
 
 def test_the_pages_engine_computes_what_the_numpy_plugin_computes(
