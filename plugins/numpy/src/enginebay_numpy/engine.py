@@ -77,7 +77,7 @@ class NumpyEngine(NumpySampling):
 
         Each id asks with its queries, is found by its keys, and hands out its values: three
         projections of its vector, in several heads. Queries and keys are normed, then turned by
-        their position. The new keys and values join the row's slot, the queries read all of it.
+        their position (rope). The new keys and values join the row's slot, the queries read all of it.
         """
         heads, kv_heads, head_dim = self.config.heads, self.config.kv_heads, self.config.head_dim
         projected = (hidden @ layer.queries_keys_values).reshape(len(hidden), -1, head_dim)
@@ -108,13 +108,14 @@ def attend(queries: Floats, keys: Floats, values: Floats) -> Floats:
 
     ``keys`` and ``values`` have the shape (key-value heads, length, head_dim); the newest ids are
     the last of ``length``. Attention is grouped (arXiv:2305.13245): several query heads read the
-    same key-value head, so those are stacked and the cache is used where it lies.
+    same key-value head, so those are stacked and the cache is used where it lies. The scale is in
+    the queries already, by way of their norm's weight.
     """
     ids, heads, head_dim = queries.shape
     kv_heads, length, _ = keys.shape
     stacked = queries.reshape(ids, kv_heads, -1, head_dim).transpose(1, 2, 0, 3)
     scores = stacked.reshape(kv_heads, -1, head_dim) @ keys.swapaxes(1, 2)
-    if ids > 1:  # nobody may look at an id that comes after it
+    if ids > 1:  # the causal mask: nobody looks at an id that comes after it
         after = np.triu(np.full((ids, length), -np.inf, np.float32), k=length - ids + 1)
         by_id = scores.reshape(kv_heads, -1, ids, length)
         by_id += after
