@@ -37,7 +37,8 @@ class GenerationRequest:
     ``max_tokens`` counts output ids and is at least 1. An id in ``stop_ids`` ends the sequence
     and is not part of the output; before ``min_tokens`` it cannot be chosen. Empty ``stop_ids``
     means: run to ``max_tokens``. Stop strings are the Streamer's business, which closes the
-    iterator.
+    iterator. Work on a prompt is shared only among requests of the same ``cache_salt``, so that
+    one tenant cannot tell from the time it takes what another has asked.
     """
 
     prompt: tuple[int, ...]
@@ -46,17 +47,20 @@ class GenerationRequest:
     stop_ids: frozenset[int] = frozenset()
     min_tokens: int = 0
     choice: int = 0
+    cache_salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationStep:
     """What one engine step brought. ``ids`` may be empty only in the last step, which alone has
     ``finish``. ``logprobs`` has one entry per id where asked for: the id's own, then the best.
+    ``cached_tokens`` counts, in the first step, the prompt ids that did not have to be computed.
     """
 
     ids: tuple[int, ...]
     finish: FinishReason | None = None
     logprobs: tuple[tuple[TokenLogprob, ...], ...] = ()
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

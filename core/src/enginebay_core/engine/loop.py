@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -77,10 +78,11 @@ class EngineLoop:
         if plan is None:
             return
         self.steps += 1
+        started = time.perf_counter()
         try:
             logits = self._engine.forward(plan.batch)
             sampled = self._engine.sample(logits, plan.sample_rows) if plan.sampled else []
-            steps = self.scheduler.commit(plan, sampled)
+            steps = self.scheduler.commit(plan, sampled, time.perf_counter() - started)
         except BaseException:  # a plugin may raise anything, SystemExit too: its requests fail
             log.exception("backend %r failed in step %d", self._name, self.steps)
             self._fail(plan)
@@ -89,7 +91,7 @@ class EngineLoop:
 
     def _fail(self, plan: Plan) -> None:
         for sequence in plan.sequences:
-            self.scheduler.drop(sequence)
+            self.scheduler.drop(sequence, keep=False)
         message = f"backend {self._name!r} failed on this request; the server's log has the reason"
         self._end_sequences(plan.sequences, EngineError, message)
 

@@ -13,35 +13,41 @@ from enginebay_core.api import (
     Sampled,
     SampleRow,
     StepBatch,
-    StepRow,
 )
+from enginebay_core.engine.pace import Pace
 from enginebay_core.engine.sequence import Sequence
-from enginebay_core.engine.slots import SlotTable
-
-PREFILL_CHUNK = 256
-"""Prompt ids per step while others decode: bounds how long they wait for their next token."""
+from enginebay_core.engine.slots import WORTH_SHARING, SlotTable, common_prefix
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One step: ``sequences`` in row order; ``sampled`` are those whose row asks for logits, in
-    the order of ``sample_rows``.
+    the order of ``sample_rows``. ``decoding`` rows come first.
     """
 
     batch: StepBatch
     sequences: tuple[Sequence, ...]
     sampled: tuple[Sequence, ...]
     sample_rows: tuple[SampleRow, ...]
+    decoding: int
+
+    @property
+    def prompt_ids(self) -> int:
+        return sum(len(row.ids) for row in self.batch.rows[self.decoding :])
 
 
 class Scheduler:
-    """First come, first served, as many at once as there are slots. Prompts are prefilled in
-    chunks beside, or in turn with, the decoding of others, as ``spec.batching`` allows.
+    """First come, first served, as many at once as slots and KV memory allow.
+
+    Prompts are prefilled in chunks beside, or in turn with, the decoding of others, as
+    ``spec.batching`` allows. ``running`` is in the order of admission: when KV memory falls short
+    the last is sent back to wait, and the first always gets through.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
-        self._slots = SlotTable(spec.max_sequences)
+        self._slots = SlotTable(spec)
+        self._pace = Pace()
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._decode_next = False
@@ -61,12 +67,12 @@ class Scheduler:
     def add(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
 
-    def drop(self, sequence: Sequence) -> None:
-        """Forget the sequence, wherever it is, and free its room."""
+    def drop(self, sequence: Sequence, keep: bool = True) -> None:
+        """Forget the sequence, wherever it is. ``keep``: its KV is sound and may serve others."""
         if sequence in self._waiting:
             self._waiting.remove(sequence)
         elif sequence in self._running:
-            self._retire(sequence)
+            self._retire(sequence, keep)
 
     def drain(self) -> list[Sequence]:
         """Drop everything; returns what was dropped."""
@@ -75,66 +81,129 @@ class Scheduler:
             self.drop(sequence)
         return dropped
 
+    def expire(self, before: float) -> list[Sequence]:
+        """Drop those that wait since before that time and have not begun; returns them."""
+        late = [s for s in self._waiting if s.since < before and not s.output]
+        for sequence in late:
+            self.drop(sequence)
+        return late
+
     def plan(self) -> Plan | None:
         """The next step, or None when nothing can run."""
+        self._preempt()
         self._admit()
-        chosen = list(self._choose())
+        chosen, decoding = self._choose()
         if not chosen:
             return None
         rows = tuple(sequence.row(count) for sequence, count in chosen)
         sequences = tuple(sequence for sequence, _ in chosen)
         sampled = tuple(s for s, row in zip(sequences, rows, strict=True) if row.logits == "last")
         sample_rows = tuple(s.sample_row(index) for index, s in enumerate(sampled))
-        return Plan(self._batch(rows), sequences, sampled, sample_rows)
+        batch = StepBatch(self._slots.drain_operations(), rows)
+        return Plan(batch, sequences, sampled, sample_rows, decoding)
 
-    def commit(self, plan: Plan, sampled: Items[Sampled]) -> list[tuple[Sequence, GenerationStep]]:
+    def commit(
+        self, plan: Plan, sampled: Items[Sampled], seconds: float
+    ) -> list[tuple[Sequence, GenerationStep]]:
         """Take the step's results: what each reader is to be told."""
+        self._pace.observe(plan.decoding, plan.prompt_ids, seconds)
         for sequence, row in zip(plan.sequences, plan.batch.rows, strict=True):
-            sequence.computed += len(row.ids)
+            assert sequence.slot is not None
+            sequence.slot.length += len(row.ids)
         steps = [(s, s.take(result)) for s, result in zip(plan.sampled, sampled, strict=True)]
         for sequence, _ in steps:
             if sequence.finished:
-                self._retire(sequence)
+                self._retire(sequence, keep=True)
         return steps
 
     def _admit(self) -> None:
-        while self._waiting and self._slots.free:
-            sequence = self._waiting.popleft()
-            sequence.slot = self._slots.take()
-            self._running.append(sequence)
+        """In order of arrival, but those whose beginning another is computing just now wait for
+        it and let the next one pass.
+        """
+        needed = self._needed
+        for sequence in list(self._waiting):
+            if not self._slots.available or needed + len(sequence.ids) > self._slots.room:
+                return
+            if self._computed_soon(sequence):
+                continue
+            self._waiting.remove(sequence)
+            needed += len(sequence.ids)
+            self._begin(sequence, needed)
 
-    def _retire(self, sequence: Sequence) -> None:
+    def _begin(self, sequence: Sequence, needed: int) -> None:
+        sequence.slot = self._slots.take(sequence.ids, sequence.request.cache_salt, needed)
+        if not sequence.output:
+            sequence.cached = sequence.slot.length
+        self._running.append(sequence)
+
+    def _computed_soon(self, sequence: Sequence) -> bool:
+        """Whether a running prefill will hold much more of this prompt than it does now."""
+        if self._spec.kv_grain == 0:
+            return False
+        return any(
+            other.request.cache_salt == sequence.request.cache_salt
+            and common_prefix(other.ids, sequence.ids, min(len(other.ids), len(sequence.ids) - 1))
+            >= other.computed + WORTH_SHARING
+            for other in self._running
+            if not other.decoding
+        )
+
+    @property
+    def _needed(self) -> int:
+        """Ids that the running sequences hold or are about to."""
+        return sum(len(sequence.ids) for sequence in self._running)
+
+    def _preempt(self) -> None:
+        """Give up parked KV, then send the last admitted back, until the next step fits."""
+        while (needed := self._needed) > self._slots.room:
+            last = self._running[-1]
+            self._retire(last, keep=False)
+            self._waiting.appendleft(last)
+        self._slots.give_way(needed)
+
+    def _retire(self, sequence: Sequence, keep: bool) -> None:
         assert sequence.slot is not None
         self._running.remove(sequence)
-        self._slots.give_back(sequence.slot)
+        if keep:
+            self._slots.park(sequence.slot)
+        else:
+            self._slots.empty(sequence.slot)
         sequence.slot = None
 
-    def _batch(self, rows: tuple[StepRow, ...]) -> StepBatch:
-        return StepBatch(self._slots.drain_operations(), rows)
-
-    def _choose(self) -> Iterator[tuple[Sequence, int]]:
-        """Sequences for the next step, each with how many of its ids to run."""
+    def _choose(self) -> tuple[list[tuple[Sequence, int]], int]:
+        """Sequences for the next step, each with how many of its ids to run, those that decode
+        first; and how many these are.
+        """
         decoding = [(s, 1) for s in self._running if s.decoding]
         filling = [s for s in self._running if not s.decoding]
         if self._spec.batching == "mixed":
-            return iter([*decoding, *_chunks(filling)])
+            return [*decoding, *self._prefill(filling, bool(decoding))], len(decoding)
         self._decode_next = bool(decoding) and (self._decode_next or not filling)
-        chosen = decoding if self._decode_next else self._prefill(filling)
+        chosen = decoding if self._decode_next else self._prefill(filling, bool(decoding))
+        count = len(decoding) if self._decode_next else 0
         self._decode_next = not self._decode_next  # take turns, so that neither starves
-        return iter(chosen)
+        return chosen, count
 
-    def _prefill(self, filling: list[Sequence]) -> list[tuple[Sequence, int]]:
+    def _prefill(self, filling: list[Sequence], decoding: bool) -> list[tuple[Sequence, int]]:
         if self._spec.batching == "single":
             return [(s, s.remaining) for s in filling[:1]]
-        return list(_chunks(filling))
+        return list(_chunks(filling, self._pace.prompt_ids(decoding)))
 
 
-def _chunks(filling: list[Sequence]) -> Iterator[tuple[Sequence, int]]:
-    """The oldest prompts' next ids, ``PREFILL_CHUNK`` in all."""
-    budget = PREFILL_CHUNK
-    for sequence in filling:
-        count = min(sequence.remaining, budget)
-        if count == 0:
-            return
-        budget -= count
-        yield sequence, count
+def _chunks(filling: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:
+    """Share ``budget`` ids out: half to the oldest, so that it gets through; then to the prompts
+    that are nearly done, so that a short one need not wait for a long one.
+    """
+    if not filling:
+        return
+    oldest, *others = filling
+    reserved = min(oldest.remaining, budget if not others else (budget + 1) // 2)
+    left = budget - reserved
+    later: list[tuple[Sequence, int]] = []
+    for sequence in sorted(others, key=lambda s: s.remaining):
+        count = min(sequence.remaining, left)
+        if count:
+            later.append((sequence, count))
+            left -= count
+    yield oldest, min(oldest.remaining, reserved + left)
+    yield from later

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import replace
 
 from enginebay_core.api import (
@@ -16,15 +17,28 @@ from enginebay_core.api import (
     TokenLogprob,
 )
 from enginebay_core.engine.mailbox import Mailbox
+from enginebay_core.engine.slots import Slot
 
 
 class Sequence:
     """Mutable, and touched by the engine's thread alone once submitted.
 
-    ``computed`` counts the ids whose KV lies in ``slot``; ``slot`` is None while waiting.
+    ``ids`` are prompt and output, ``slot`` is None while waiting, ``since`` is when the waiting
+    began. ``cached`` counts the prompt ids whose KV was there already.
     """
 
-    __slots__ = ("computed", "finished", "mailbox", "memory", "output", "params", "request", "slot")
+    __slots__ = (
+        "cached",
+        "finished",
+        "ids",
+        "mailbox",
+        "memory",
+        "output",
+        "params",
+        "request",
+        "since",
+        "slot",
+    )
 
     def __init__(self, request: GenerationRequest, mailbox: Mailbox) -> None:
         self.request = request
@@ -32,26 +46,34 @@ class Sequence:
         self.params = request.sampling
         if self.params.seed is None:
             self.params = replace(self.params, seed=secrets.randbits(63))
+        self.ids = list(request.prompt)
         self.output: list[int] = []
         self.memory = SamplerMemory()
-        self.slot: int | None = None
-        self.computed = 0
+        self.slot: Slot | None = None
+        self.cached = 0
         self.finished = False
+        self.since = time.monotonic()
+
+    @property
+    def computed(self) -> int:
+        """Ids whose KV lies in the slot."""
+        return self.slot.length if self.slot else 0
 
     @property
     def remaining(self) -> int:
         """Ids that are known but not yet in the KV: 1 when decoding, more in prefill."""
-        return len(self.request.prompt) + len(self.output) - self.computed
+        return len(self.ids) - self.computed
 
     @property
     def decoding(self) -> bool:
-        return self.remaining == 1 and bool(self.output)
+        return bool(self.output) and self.remaining == 1
 
     def row(self, count: int) -> StepRow:
         """Run the next ``count`` ids; logits only when they reach the end."""
         assert self.slot is not None
-        ids = self._ids(self.computed, count)
-        return StepRow(self.slot, self.computed, ids, "last" if count == self.remaining else "none")
+        start = self.slot.length
+        ids = tuple(self.ids[start : start + count])
+        return StepRow(self.slot.number, start, ids, "last" if count == self.remaining else "none")
 
     def sample_row(self, index: int) -> SampleRow:
         early = len(self.output) < self.request.min_tokens
@@ -67,21 +89,17 @@ class Sequence:
 
     def take(self, sampled: Sampled) -> GenerationStep:
         """Append what was sampled, and say what the reader is to see of it."""
+        cached = 0 if self.output else self.cached
         if sampled.id in self.request.stop_ids:
             self.finished = True
-            return GenerationStep((), FinishReason.STOP)
+            return GenerationStep((), FinishReason.STOP, cached_tokens=cached)
+        self.ids.append(sampled.id)
         self.output.append(sampled.id)
         self.finished = len(self.output) >= self.request.max_tokens
         finish = FinishReason.LENGTH if self.finished else None
-        return GenerationStep((sampled.id,), finish, self._logprobs(sampled))
+        return GenerationStep((sampled.id,), finish, self._logprobs(sampled), cached)
 
     def _logprobs(self, sampled: Sampled) -> tuple[tuple[TokenLogprob, ...], ...]:
         if sampled.logprob is None:
             return ()
         return ((TokenLogprob(sampled.id, sampled.logprob), *sampled.top),)
-
-    def _ids(self, start: int, count: int) -> tuple[int, ...]:
-        prompt = self.request.prompt
-        from_prompt = prompt[start : start + count]
-        past = max(start - len(prompt), 0)
-        return from_prompt + tuple(self.output[past : past + count - len(from_prompt)])

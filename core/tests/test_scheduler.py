@@ -1,0 +1,309 @@
+"""Any mix of requests gives each its lone run's ids, loses no room and starves nobody.
+
+The toy's next id is a hash of the ids read back from its KV, so that a slot written at the wrong
+place, shared too far or freed too early changes everything that follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enginebay_core.api import (
+    Batching,
+    CopyPrefix,
+    EngineSpec,
+    Free,
+    GenerationRequest,
+    GenerationStep,
+    KvOperation,
+    Rewind,
+    SamplingParams,
+    StepBatch,
+)
+from enginebay_core.engine.mailbox import Mailbox
+from enginebay_core.engine.scheduler import Plan, Scheduler
+from enginebay_core.engine.sequence import Sequence
+from enginebay_core.toy import ToyEngine
+
+GREEDY = SamplingParams(temperature=0)
+LENGTH = 160
+
+
+class World:
+    """A scheduler over a toy engine, stepped by hand; every step is checked."""
+
+    def __init__(self, **spec: Any) -> None:
+        slots = spec.get("max_sequences", 4)
+        self.engine = ToyEngine(max_sequences=slots, max_length=LENGTH)
+        kept = {field: getattr(self.engine.spec, field) for field in EngineSpec.__slots__}
+        self.spec = EngineSpec(**{**kept, **spec})
+        self.scheduler = Scheduler(self.spec)
+        self.answers: dict[Sequence, list[GenerationStep]] = {}
+        self.plans: list[Plan] = []
+
+    def submit(self, request: GenerationRequest) -> Sequence:
+        sequence = Sequence(request, _mailbox())
+        self.answers[sequence] = []
+        self.scheduler.add(sequence)
+        return sequence
+
+    def step(self) -> bool:
+        plan = self.scheduler.plan()
+        if plan is None:
+            assert self.scheduler.idle
+            return False
+        self._check(plan.batch)
+        self.plans.append(plan)
+        logits = self.engine.forward(plan.batch)
+        held = int((self.engine.kv >= 0).sum())  # the toy wipes what it is told to forget
+        assert held <= self.spec.kv_bytes // self.spec.kv_bytes_per_token
+        seconds = 0.001 + 0.0001 * plan.prompt_ids
+        for sequence, step in self.scheduler.commit(
+            plan, self.engine.sample(logits, plan.sample_rows), seconds
+        ):
+            self.answers[sequence].append(step)
+        return True
+
+    def run(self, limit: int = 20_000) -> None:
+        for _ in range(limit):
+            if not self.step():
+                return
+        raise AssertionError("it never ends")
+
+    def output(self, sequence: Sequence) -> list[int]:
+        return [token for step in self.answers[sequence] for token in step.ids]
+
+    def _check(self, batch: StepBatch) -> None:
+        """What the protocol promises the engine."""
+        slots = [row.slot for row in batch.rows]
+        assert len(set(slots)) == len(slots) > 0
+        assert all(row.ids and row.start + len(row.ids) <= LENGTH for row in batch.rows)
+        many = [row for row in batch.rows if len(row.ids) > 1 or row.start == 0]
+        if self.spec.batching != "mixed":
+            assert len(many) in (0, len(batch.rows)) or all(len(r.ids) == 1 for r in batch.rows)
+        if self.spec.batching == "single" and many:
+            assert len(batch.rows) == 1
+        for operation in batch.operations:
+            self._check_operation(operation)
+
+    def _check_operation(self, operation: KvOperation) -> None:
+        if isinstance(operation, CopyPrefix):
+            assert self.spec.kv_grain
+            assert operation.length % self.spec.kv_grain == 0
+            assert operation.source != operation.target
+        if isinstance(operation, Rewind):
+            assert self.spec.rewind == "any"
+
+
+def _mailbox() -> Mailbox:
+    async def make() -> Mailbox:
+        return Mailbox()
+
+    return asyncio.run(make())
+
+
+def ask(prompt: list[int], max_tokens: int = 8, **fields: Any) -> GenerationRequest:
+    return GenerationRequest(tuple(prompt), max_tokens, **{"sampling": GREEDY, **fields})
+
+
+def lone(request: GenerationRequest) -> list[int]:
+    world = World(max_sequences=1)
+    sequence = world.submit(request)
+    world.run()
+    return world.output(sequence)
+
+
+prompts = st.builds(
+    lambda family, shared, own: [family, *([family + 1] * shared), *own],
+    st.integers(0, 2),
+    st.integers(0, 60),
+    st.lists(st.integers(0, 3), max_size=30),
+)
+requests = st.builds(
+    lambda prompt, count, salt, seed: ask(
+        prompt,
+        count,
+        cache_salt=salt,
+        sampling=SamplingParams(temperature=0 if seed is None else 1.2, seed=seed or 0),
+    ),
+    prompts,
+    st.integers(1, 40),
+    st.sampled_from(["", "", "other"]),
+    st.one_of(st.none(), st.integers(0, 5)),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    wanted=st.lists(st.tuples(requests, st.integers(0, 12), st.integers(0, 30)), max_size=12),
+    spec=st.fixed_dictionaries(
+        {
+            "batching": st.sampled_from(["mixed", "chunk", "single"]),
+            "max_sequences": st.integers(1, 4),
+            "kv_bytes": st.integers(1, 4).map(lambda room: 8 * LENGTH * room),
+            "kv_grain": st.sampled_from([0, 1, 8]),
+            "rewind": st.sampled_from(["any", "none"]),
+        }
+    ),
+)
+def test_every_request_gets_its_lone_runs_ids(
+    wanted: list[tuple[GenerationRequest, int, int]], spec: dict[str, Any]
+) -> None:
+    """Random arrivals, lengths, prefixes, memory sizes and leaving clients."""
+    world = World(**spec)
+    left: list[Sequence] = []
+    stayed: list[tuple[GenerationRequest, Sequence]] = []
+    for request, pause, leaves in wanted:
+        sequence = world.submit(request)
+        for _ in range(pause):
+            world.step()
+        if leaves < 10:
+            world.scheduler.drop(sequence)
+            left.append(sequence)
+        else:
+            stayed.append((request, sequence))
+    world.run()
+    for request, sequence in stayed:
+        assert world.output(sequence) == lone(request)
+        assert world.answers[sequence][-1].finish is not None
+    assert world.scheduler.running == world.scheduler.waiting == 0
+
+
+def conversations(seed: int) -> Iterator[list[int]]:
+    """Turns of a chat: each prompt begins with the one before and its answer."""
+    noise = random.Random(seed)
+    ids = [noise.randrange(200) for _ in range(40)]
+    while len(ids) < 100:
+        yield list(ids)
+        ids += lone(ask(ids)) + [noise.randrange(200) for _ in range(5)]
+
+
+def test_the_next_turn_goes_on_in_its_slot() -> None:
+    world = World()
+    prefilled = []
+    for prompt in conversations(1):
+        before = len(world.plans)
+        sequence = world.submit(ask(prompt))
+        world.run()
+        assert world.output(sequence) == lone(ask(prompt))
+        prefilled.append(sum(plan.prompt_ids for plan in world.plans[before:]))
+        cached = world.answers[sequence][0].cached_tokens
+        assert cached == len(prompt) - prefilled[-1]
+    assert prefilled[0] == 40
+    assert max(prefilled[1:]) <= 6  # five new ids, and the one that was sampled last
+    assert not [
+        op for plan in world.plans for op in plan.batch.operations if isinstance(op, CopyPrefix)
+    ]
+
+
+def test_a_shared_beginning_is_copied_and_computed_once() -> None:
+    world = World()
+    system = [(7 * i) % 250 for i in range(60)]
+    first = world.submit(ask([*system, 1, 2, 3], 30))
+    world.step()
+    others = [world.submit(ask([*system, 9, i], 30)) for i in range(3)]
+    world.run()
+    computed = sum(plan.prompt_ids for plan in world.plans)
+    assert computed <= 63 + 3 * 2 + 1
+    for sequence in [first, *others]:
+        assert world.output(sequence) == lone(sequence.request)
+
+
+def test_choices_of_one_prompt_share_its_prefill() -> None:
+    """They arrive together: the others wait for the first one's prefill instead of repeating it."""
+    world = World()
+    prompt = [(3 * i) % 250 for i in range(100)]
+    sampling = SamplingParams(temperature=1.5, seed=4)
+    choices = [world.submit(ask(prompt, 6, sampling=sampling, choice=i)) for i in range(4)]
+    world.run()
+    assert sum(plan.prompt_ids for plan in world.plans) <= 100 + 3
+    outputs = [tuple(world.output(choice)) for choice in choices]
+    assert len(set(outputs)) == 4
+    assert [list(o) for o in outputs] == [lone(choice.request) for choice in choices]
+
+
+def test_another_tenants_work_is_not_shared() -> None:
+    world = World()
+    prompt = list(range(80))
+    for salt in ("a", "b", "a"):
+        world.submit(ask(prompt, 2, cache_salt=salt))
+        world.run()
+    cached = [steps[0].cached_tokens for steps in world.answers.values()]
+    assert cached == [0, 0, 79]
+
+
+def test_the_least_recently_used_chat_gives_way() -> None:
+    world = World(max_sequences=2)
+    chats = [[i] * 40 for i in (1, 2)]
+    for prompt in [*chats, chats[0]]:
+        world.submit(ask(prompt, 2))
+        world.run()
+    world.submit(ask([3] * 40, 2))
+    world.run()
+    again = [world.submit(ask(chats[0], 2)), world.submit(ask(chats[1], 2))]
+    world.run()
+    assert [world.answers[s][0].cached_tokens for s in again] == [39, 0]
+
+
+def test_short_memory_sends_the_last_back_and_all_get_through() -> None:
+    world = World(max_sequences=4, kv_bytes=8 * LENGTH)
+    wanted = [ask([i] * 20, 100) for i in range(4)]
+    sequences = [world.submit(request) for request in wanted]
+    world.run()
+    assert [world.output(s) for s in sequences] == [lone(request) for request in wanted]
+    held = [sum(row.start + len(row.ids) for row in plan.batch.rows) for plan in world.plans]
+    assert max(held) <= LENGTH
+
+
+def test_a_short_prompt_passes_a_long_one() -> None:
+    world = World()
+    decoding = world.submit(ask([9], 150))
+    for _ in range(5):
+        world.step()
+    long = world.submit(ask([(5 * i) % 250 for i in range(150)], 2))
+    short = world.submit(ask([200, 201, 202], 2))
+    while not world.answers[short]:
+        world.step()
+    assert not world.answers[long]
+    world.run()
+    assert world.output(decoding) == lone(decoding.request)
+
+
+def test_those_who_wait_too_long_are_let_go() -> None:
+    world = World(max_sequences=1)
+    running, waiting = world.submit(ask([1], 50)), world.submit(ask([2], 50))
+    world.step()
+    assert world.scheduler.expire(before=waiting.since + 1) == [waiting]
+    world.run()
+    assert len(world.output(running)) == 50
+
+
+def test_freed_slots_are_told_to_the_engine() -> None:
+    world = World(max_sequences=1, kv_grain=0, rewind="none")
+    for prompt in ([1], [2]):
+        world.submit(ask(prompt, 2))
+        world.run()
+    assert world.plans[-2].batch.operations == (Free(0),)
+
+
+@pytest.mark.parametrize("batching", ["mixed", "chunk", "single"])
+def test_decoding_goes_on_beside_a_long_prompt(batching: Batching) -> None:
+    world = World(batching=batching)
+    decoding = world.submit(ask([9], 60))
+    for _ in range(10):
+        world.step()
+    world.submit(ask(list(range(150)), 2))
+    gaps, since = [0], 0
+    while len(world.answers[decoding]) < 60:
+        before = len(world.answers[decoding])
+        world.step()
+        since = 0 if len(world.answers[decoding]) > before else since + 1
+        gaps.append(since)
+    assert max(gaps) <= 1
