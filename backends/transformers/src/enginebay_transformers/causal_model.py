@@ -18,9 +18,10 @@ class CausalModel:
     def __init__(self, model: PreTrainedModel) -> None:
         self._model: PreTrainedModel | None = model.train(False)
         self._accepts = frozenset(inspect.signature(model.forward).parameters)
-        self._spread = len(set(getattr(model, "hf_device_map", {}).values())) > 1
         self.config = model.config
         self.device: torch.device = model.device
+        places = getattr(model, "hf_device_map", {"": model.device}).values()
+        self.devices = tuple(sorted({str(torch.device(place)) for place in places}))
         self.dtype: torch.dtype = model.dtype
 
     @property
@@ -54,7 +55,7 @@ class CausalModel:
         if "position_ids" in self._accepts:
             arguments["position_ids"] = positions
         places = torch.tensor(keep, dtype=torch.long, device=ids.device)
-        if "logits_to_keep" in self._accepts and not self._spread:
+        if "logits_to_keep" in self._accepts and len(self.devices) == 1:
             output = self.model(**arguments, logits_to_keep=places)
             return output.logits[0], output
         output = self.model(**arguments)

@@ -59,8 +59,7 @@ def prove_slots(
     own = model.attention
     shapes = find_shapes(model, ids)
     length = fit_length(model.config, options, shapes)
-    slot_attention.register()
-    model.attention = slot_attention.name_for(own)
+    replace_attention(model)
     per_token = sum(shape.bytes_per_token for shape in shapes)
     spec = EngineSpec(
         vocab_size=expected.shape[-1],
@@ -82,11 +81,21 @@ def prove_slots(
     return engine
 
 
+def replace_attention(model: CausalModel) -> None:
+    """Raises NotForSlots for a model, or an implementation, that ours cannot stand in for."""
+    slot_attention.register()
+    name = slot_attention.name_for(model.attention)
+    model.attention = name
+    if model.attention != name:
+        raise NotForSlots("its attention cannot be replaced")
+
+
 def find_shapes(model: CausalModel, ids: tuple[int, ...]) -> list[LayerShape]:
     """Read off the model's own cache after a short run. Raises NotForSlots for other caches."""
     cache = own_cache(model, ids)
     if type(cache) is not DynamicCache:
-        raise NotForSlots(f"it keeps a {type(cache).__name__}")
+        kept = "no keys and values" if cache is None else f"a {type(cache).__name__}"
+        raise NotForSlots(f"it keeps {kept}")
     return [layer_shape(number, layer) for number, layer in enumerate(cache.layers)]
 
 
@@ -141,7 +150,7 @@ def prove_native(
 def describe(model: CausalModel, attention: str, kv: str) -> Mapping[str, str]:
     return {
         "architecture": architecture(model),
-        "device": str(model.device),
+        "device": ", ".join(model.devices),
         "dtype": dtype_name(model),
         "attention": attention,
         "kv": kv,

@@ -18,8 +18,18 @@ from enginebay_transformers.slot_step import MaskFunction, SlotStep, Span, Writt
 NAMES: Final = {"sdpa": "enginebay_slots_sdpa", "eager": "enginebay_slots_eager"}
 """Our name for each of Transformers' implementations that the slots can stand in for."""
 
-HARMLESS: Final = frozenset({"is_causal", "position_ids", "sliding_window", "use_cache"})
-"""Arguments that repeat what the masks and positions already say."""
+HARMLESS: Final = frozenset(
+    {
+        "is_causal",
+        "output_attentions",
+        "output_hidden_states",
+        "output_router_logits",
+        "position_ids",
+        "sliding_window",
+        "use_cache",
+    }
+)
+"""Arguments that repeat what the masks and positions already say, or that ask for extra output."""
 
 SpanMasks: TypeAlias = list[torch.Tensor | None]
 """One mask per span of the step; None where no key that is read must be hidden, or where the

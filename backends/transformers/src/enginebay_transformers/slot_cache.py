@@ -84,6 +84,12 @@ class SlotCache(Cache):
         for layer in self.slot_layers:
             layer.copy(source, target, length)
 
+    def clear(self, slot: int, start: int, end: int) -> None:
+        """Zero the entries from ``start`` up to ``end``."""
+        for layer in self.slot_layers:
+            layer.keys[slot, :, start:end] = 0
+            layer.values[slot, :, start:end] = 0
+
     def drop(self) -> None:
         """Let go of all tensors; the cache is of no use afterwards."""
         self.slot_layers.clear()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
-from enginebay_core.api import CopyPrefix, EngineSpec, KvOperation, StepBatch
+from enginebay_core.api import CopyPrefix, EngineSpec, Free, KvOperation, Rewind, StepBatch
 from enginebay_transformers.causal_model import CausalModel
 from enginebay_transformers.slot_cache import SlotCache
 from enginebay_transformers.slot_step import SlotStep, running
@@ -19,12 +17,19 @@ class SlotEngine(TorchSampling):
     def __init__(self, model: CausalModel, cache: SlotCache, spec: EngineSpec) -> None:
         self._model = model
         self._cache = cache
+        self._filled = [0] * spec.max_sequences
         self.spec = spec
 
     @torch.inference_mode()
     def forward(self, batch: StepBatch) -> torch.Tensor:
-        self._apply(batch.operations)
-        step = SlotStep(batch.rows, self._model.device)
+        for operation in batch.operations:
+            self._apply(operation)
+        for row in batch.rows:
+            self._cut(row.slot, row.start)
+            self._filled[row.slot] = row.start + len(row.ids)
+        return self._run(SlotStep(batch.rows, self._model.device))
+
+    def _run(self, step: SlotStep) -> torch.Tensor:
         positions = step.places(self._model.device)[1][None]
         with running(step):
             logits, _ = self._model.run(
@@ -32,11 +37,24 @@ class SlotEngine(TorchSampling):
             )
         return logits
 
-    def _apply(self, operations: Sequence[KvOperation]) -> None:
-        """Rewind and Free need nothing: no row reads entries at or past its own position."""
-        for operation in operations:
-            if isinstance(operation, CopyPrefix):
-                self._cache.copy(operation.source, operation.target, operation.length)
+    def _apply(self, operation: KvOperation) -> None:
+        match operation:
+            case CopyPrefix(source, target, length):
+                self._cut(target, 0)
+                self._cache.copy(source, target, length)
+                self._filled[target] = length
+            case Rewind(slot, length):
+                self._cut(slot, length)
+            case Free(slot):
+                self._cut(slot, 0)
+
+    def _cut(self, slot: int, length: int) -> None:
+        """Zero what lies past ``length``: masked entries weigh nothing, but nothing times a NaN
+        that an overflowing sequence left behind would still be NaN.
+        """
+        if self._filled[slot] > length:
+            self._cache.clear(slot, length, self._filled[slot])
+            self._filled[slot] = length
 
     def close(self) -> None:
         self._cache.drop()

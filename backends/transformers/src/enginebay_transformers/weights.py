@@ -6,11 +6,18 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
@@ -47,6 +54,7 @@ def load_model(
             trust_remote_code=options.trust_remote_code,
             local_files_only=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that the report says which
         )
     model: PreTrainedModel = loaded[0]
     check_complete(checkpoint, loaded[1])
@@ -63,6 +71,12 @@ def load_config(checkpoint: Checkpoint, options: TransformersOptions) -> PreTrai
         raise ModelError(
             f"{str(checkpoint.directory)!r} is an encoder-decoder ({config.model_type!r}); this "
             "backend serves decoders, which continue a text"
+        )
+    known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    if not known and "AutoModelForCausalLM" not in (getattr(config, "auto_map", None) or {}):
+        raise ModelError(
+            f"{str(checkpoint.directory)!r} is a {config.model_type!r} model, which Transformers "
+            "has no causal language model for; it does not generate text"
         )
     return config
 
@@ -90,6 +104,13 @@ def check_complete(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
             f"{str(checkpoint.directory)!r} lacks weights that its config.json asks for: "
             f"{listed(missing)}; the two do not belong together, or the download is incomplete"
         )
+    if wrong := sorted(report["mismatched_keys"], key=str):
+        name, found, asked = wrong[0]
+        raise ModelError(
+            f"{str(checkpoint.directory)!r} has {len(wrong)} weights of other shapes than its "
+            f"config.json asks for, first of all {name!r}: {tuple(found)} instead of "
+            f"{tuple(asked)}; the two do not belong together"
+        )
 
 
 def listed(names: Sequence[str]) -> str:
@@ -105,6 +126,11 @@ def naming_errors(checkpoint: Checkpoint) -> Iterator[None]:
         yield
     except ModelError:
         raise
+    except UnpicklingError as error:  # whose own advice is to run what is in the file
+        raise ModelError(
+            f"{where} has a weight file that is damaged or holds more than tensors; download it "
+            "again, as safetensors if there are any"
+        ) from error
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(
             f"{where} does not fit into memory ({first_line(error)}); use a smaller dtype or "
