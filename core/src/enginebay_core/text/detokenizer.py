@@ -77,8 +77,8 @@ class Detokenizer:
         if text is not None:
             self._started = True
             if self._pending:
-                self._pending.clear()
-            self._waiting = 0
+                self._pending = []
+                self._waiting = 0
             return text
         self._pending.append(token)
         self._waiting += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -127,8 +128,7 @@ class HuggingFaceTokenizer:
         from tokenizers.decoders import DecodeStream  # noqa: PLC0415  # of the extra [hf]
 
         stream = DecodeStream(context, skip_special_tokens=False)
-        tokenizer = self._tokenizer
-        return lambda token: stream.step(tokenizer, token)
+        return partial(stream.step, self._tokenizer)
 
 
 def _read_tokenizer(file: Path) -> Tokenizer:

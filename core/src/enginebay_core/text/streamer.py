@@ -46,21 +46,21 @@ class _Streamer:
     def push(self, ids: Sequence[int]) -> Piece:
         if self._stopped:
             return NOTHING
-        texts: list[str] = []
-        settled: list[int] = []
-        for token in ids:
-            self._undecoded.append(token)
-            stop = self._take(self._detokenizer.push(token), texts, settled)
-            if stop is not None:
-                return self._stop(stop, texts, settled)
-        return Piece("".join(texts), tuple(settled))
+        if self._matcher is None:
+            text = "".join(map(self._detokenizer.push, ids))
+            self._undecoded += ids
+            return Piece(text, tuple(self._decided_ids()))
+        return self._push_matched(ids, self._matcher)
 
     def flush(self) -> Piece:
         if self._stopped:
             return NOTHING
+        text = self._detokenizer.flush()
+        if self._matcher is None:
+            return Piece(text, tuple(self._decided_ids()))
         texts: list[str] = []
         settled: list[int] = []
-        stop = self._take(self._detokenizer.flush(), texts, settled)
+        stop = self._match(self._matcher, text, texts, settled)
         if stop is not None:
             return self._stop(stop, texts, settled)
         texts.append(self._held_text)
@@ -68,19 +68,31 @@ class _Streamer:
         self._settle(self._end, settled)
         return Piece("".join(texts), tuple(settled))
 
-    def _take(self, text: str, texts: list[str], settled: list[int]) -> str | None:
+    def _push_matched(self, ids: Sequence[int], matcher: StopMatcher) -> Piece:
+        texts: list[str] = []
+        settled: list[int] = []
+        for token in ids:
+            self._undecoded.append(token)
+            stop = self._match(matcher, self._detokenizer.push(token), texts, settled)
+            if stop is not None:
+                return self._stop(stop, texts, settled)
+        return Piece("".join(texts), tuple(settled))
+
+    def _match(
+        self, matcher: StopMatcher, text: str, texts: list[str], settled: list[int]
+    ) -> str | None:
         """``text`` was decoded: add what may be shown and settled; the stop string it completes."""
         decided = self._decided_ids()
         self._end += len(text)
-        if self._matcher is None:
+        match = matcher.feed(text)
+        if match is None and not matcher.held and not self._held_text:
             texts.append(text)
-            settled.extend(decided)
+            settled += decided
             return None
         self._decoded.extend((self._end, token) for token in decided)
-        match = self._matcher.feed(text)
         text = self._held_text + text
         begin = self._end - len(text)
-        shown = self._end - self._matcher.held if match is None else match.start
+        shown = self._end - matcher.held if match is None else match.start
         texts.append(text[: shown - begin])
         self._held_text = text[shown - begin :]
         self._settle(shown if match is None else self._end, settled)
@@ -88,7 +100,11 @@ class _Streamer:
 
     def _decided_ids(self) -> list[int]:
         """The ids whose text is complete; the others stay until theirs is."""
-        cut = len(self._undecoded) - self._detokenizer.held
+        held = self._detokenizer.held
+        if not held:
+            decided, self._undecoded = self._undecoded, []
+            return decided
+        cut = len(self._undecoded) - held
         decided = self._undecoded[:cut]
         del self._undecoded[:cut]
         return decided
