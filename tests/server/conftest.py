@@ -11,11 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from openai import OpenAI
+
 from enginebay_server.app import build_app
 from enginebay_server.config import load_settings
 from enginebay_server.models import ModelTable, State
 from enginebay_server.run import Server, listen, url_of
-from openai import OpenAI
 
 Config = Mapping[str, Any]
 
@@ -39,6 +40,7 @@ class Running:
     models: ModelTable
     server: Server
     thread: threading.Thread
+    http: httpx.Client
 
     @property
     def root(self) -> str:
@@ -48,7 +50,7 @@ class Running:
         return OpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=30)
 
     def post(self, body: Any, path: str = "/chat/completions", **options: Any) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=30, **options)
+        return self.http.post(self.url + path, json=body, **options)
 
     def working(self, name: str) -> int:
         """Sequences that the engine of ``name`` runs or has waiting."""
@@ -65,6 +67,7 @@ class Running:
         return time.monotonic() - started
 
     def stop(self) -> None:
+        self.http.close()
         self.server.should_exit = True
         self.thread.join(20)
         assert not self.thread.is_alive(), "the server does not stop"
@@ -79,7 +82,8 @@ def running(config: Config) -> Iterator[Running]:
     server = Server(build_app(settings.server, models, url), settings.server)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    started = Running(url, models, server, thread)
+    http = httpx.Client(timeout=30, verify=False)  # making one that could verify takes long
+    started = Running(url, models, server, thread, http)
     try:
         _wait_loaded(models)
         yield started

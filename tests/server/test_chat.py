@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from openai import AsyncOpenAI, BadRequestError, OpenAI
+from openai.types.chat import ChatCompletionContentPartTextParam, ChatCompletionUserMessageParam
+from tests.server.conftest import TOY, Config, Running
 
-from tests.server.conftest import Running
-
-HELLO = [{"role": "user", "content": "Say hi"}]
+HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Say hi"}]
 
 
 def test_an_answer_has_openais_shape(client: OpenAI) -> None:
@@ -83,13 +84,16 @@ def test_user_text_that_spells_control_tokens_stays_text(client: OpenAI) -> None
 
 
 def test_content_parts_are_one_text(client: OpenAI) -> None:
-    parts = [{"type": "text", "text": "Say "}, {"type": "text", "text": "hi"}]
+    parts: list[ChatCompletionContentPartTextParam] = [
+        {"type": "text", "text": "Say "},
+        {"type": "text", "text": "hi"},
+    ]
     whole = client.chat.completions.create(
         model="toy", messages=HELLO, temperature=0, max_tokens=16
     )
     split = client.chat.completions.create(
         model="toy",
-        messages=[{"role": "user", "content": parts}],  # type: ignore[typeddict-item]  # the SDK's union of parts, given as plain dicts
+        messages=[{"role": "user", "content": parts}],
         temperature=0,
         max_tokens=16,
     )
@@ -217,9 +221,9 @@ def test_fields_without_effect_have_none(toys: Running) -> None:
     assert "x-enginebay-ignored" not in answer.headers
 
 
-def test_an_absent_max_tokens_is_bounded_by_setting_and_context(start: object) -> None:
-    from tests.server.conftest import TOY
-
+def test_an_absent_max_tokens_is_bounded_by_setting_and_context(
+    start: Callable[[Config], Running],
+) -> None:
     config = {
         "server": {"default_max_tokens": 40},
         "models": {
@@ -228,7 +232,7 @@ def test_an_absent_max_tokens_is_bounded_by_setting_and_context(start: object) -
             "own": {**TOY, "defaults": {"max_tokens": 5}},
         },
     }
-    server: Running = start(config)  # type: ignore[operator]  # a fixture that is a function
+    server = start(config)
     usage = {
         name: server.post({"model": name, "messages": HELLO}).json()["usage"]
         for name in ("wide", "narrow", "own")

@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from enginebay_core.api import EngineBayError
 from enginebay_core.plugins.suggest import suggest
@@ -55,22 +54,25 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _not_found(request: Request) -> str:
     path = request.scope["path"]
-    routes = [route.path for route in request.app.routes if isinstance(route, Route)]
-    near = _meant(path, [route for route in routes if "{" not in route])
+    routes = [route for route in request.app.openapi()["paths"] if "{" not in route]
+    near = _meant(path, routes)
     hint = f"did you mean {near}?" if near else "the API is under /v1."
     return f"There is no {quote(path)} here; {hint}"
 
 
 def _meant(path: str, routes: list[str]) -> str | None:
-    """The route that ends as ``path`` does, whatever was put before or doubled; else the nearest
-    in spelling.
+    """The route that ends as ``path`` does, whatever was put before or doubled; else one that
+    begins so; else the nearest in spelling.
     """
     parts = [part for part in path.lower().split("/") if part and part != "v1"]
     wanted = "/v1/" + "/".join(parts)
     if wanted in routes:
         return wanted
     ending = [route for route in routes if route != "/" and wanted.endswith(route[3:])]
-    return max(ending, key=len, default=None) or suggest(wanted[:200], routes)
+    if ending:
+        return max(ending, key=len)
+    beginning = [route for route in routes if parts and route.startswith(wanted)]
+    return min(beginning, key=len, default=None) or suggest(wanted[:200], routes)
 
 
 def _response(error: WireError) -> Response:
