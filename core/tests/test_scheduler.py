@@ -85,9 +85,9 @@ class World:
         slots = [row.slot for row in batch.rows]
         assert len(set(slots)) == len(slots) > 0
         assert all(row.ids and row.start + len(row.ids) <= LENGTH for row in batch.rows)
-        many = [row for row in batch.rows if len(row.ids) > 1 or row.start == 0]
+        many = [row for row in batch.rows if len(row.ids) > 1]
         if self.spec.batching != "mixed":
-            assert len(many) in (0, len(batch.rows)) or all(len(r.ids) == 1 for r in batch.rows)
+            assert len(many) in (0, len(batch.rows))
         if self.spec.batching == "single" and many:
             assert len(batch.rows) == 1
         for operation in batch.operations:

@@ -28,7 +28,8 @@ class EngineSpec:
     ``kv_grain``: a prefix of KV can be copied between slots in multiples of this many ids;
     0 means never. ``rewind``: whether a slot can be cut back to an earlier length.
     ``batching``: ``mixed`` takes decode and prefill rows in one step; ``chunk`` takes either
-    decode rows or prefill chunks; ``single`` takes either decode rows or one whole prompt.
+    decode rows (one id each) or prefill chunks (two ids or more each); ``single`` takes either
+    decode rows or the whole rest of one prompt.
     ``facts`` tells the operator what was chosen ("device": "cuda:0"); it is published.
     """
 

@@ -202,7 +202,7 @@ def _chunks(filling: list[Sequence], budget: int) -> Iterator[tuple[Sequence, in
     later: list[tuple[Sequence, int]] = []
     for sequence in sorted(others, key=lambda s: s.remaining):
         count = min(sequence.remaining, left)
-        if count:
+        if count > 1:  # a row of one id is decode
             later.append((sequence, count))
             left -= count
     yield oldest, min(oldest.remaining, reserved + left)

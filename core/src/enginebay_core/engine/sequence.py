@@ -61,12 +61,13 @@ class Sequence:
 
     @property
     def remaining(self) -> int:
-        """Ids that are known but not yet in the KV: 1 when decoding, more in prefill."""
+        """Ids that are known but not yet in the KV."""
         return len(self.ids) - self.computed
 
     @property
     def decoding(self) -> bool:
-        return bool(self.output) and self.remaining == 1
+        """Whether its row is decode to the engine: one id. A prompt's last one counts too."""
+        return self.remaining == 1
 
     def row(self, count: int) -> StepRow:
         """Run the next ``count`` ids; logits only when they reach the end."""
