@@ -1,6 +1,7 @@
 """Plugins as a stranger's pip would leave them: a module and its .dist-info, on the path."""
 
 import importlib
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallPl
         (info / "METADATA").write_text(metadata)
         lines = [f"{name} = {target}" for name, target in entry_points.items()]
         (info / "entry_points.txt").write_text(f"[{group}]\n" + "\n".join(lines) + "\n")
+        sys.modules.pop(distribution, None)
         importlib.invalidate_caches()
         return site
 

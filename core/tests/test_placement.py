@@ -1,0 +1,148 @@
+"""Opening a model: what is composed, and what each kind of failure says."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enginebay_core.api import (
+    ConfigError,
+    EngineClosed,
+    GenerationRequest,
+    ModelError,
+    PluginNotFound,
+    SamplingParams,
+)
+from enginebay_core.config import Defaults, ModelConfig
+from enginebay_core.placement import RunningModel, open_model
+from enginebay_core.plugins import BACKENDS, resolve_model
+
+InstallPlugin = Callable[..., Path]
+
+
+def quiet(stage: str, done: int = 0, total: int = 0) -> None:
+    """No one is watching."""
+
+
+@contextmanager
+def opened(**config: Any) -> Iterator[RunningModel]:
+    model = open_model("mine", ModelConfig(**{"backend": "toy", "model": "toy", **config}), quiet)
+    try:
+        yield model
+    finally:
+        model.close()
+
+
+def write(directory: Path, **files: Any) -> str:
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content)
+        (directory / f"{name}.json").write_text(text)
+    return str(directory)
+
+
+async def test_the_toy_opens_and_answers() -> None:
+    with opened() as model:
+        assert (model.name, model.backend, model.model) == ("mine", "toy", "toy")
+        prompt = tuple(model.tokenizer.encode("hello"))
+        request = GenerationRequest(prompt, 4, SamplingParams(temperature=0))
+        steps = [step async for step in model.generator.generate(request)]
+        assert sum(len(step.ids) for step in steps) == 4
+        assert model.capabilities.of("seed").support == "native"
+    with pytest.raises(EngineClosed):
+        await anext(model.generator.generate(request))
+
+
+def test_closing_twice_is_closing_once() -> None:
+    with opened() as model:
+        model.close()
+
+
+def test_options_reach_the_backend() -> None:
+    with opened(options={"max_length": 64}) as model:
+        assert model.generator.limits.context_length == 64
+
+
+def test_defaults_are_the_configs_over_the_checkpoints(tmp_path: Path) -> None:
+    generation = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "eos_token_id": [7, 9]}
+    where = write(tmp_path, generation_config=generation)
+    with opened(model=where, defaults={"temperature": 0.1}) as model:
+        assert model.defaults == Defaults(temperature=0.1, top_p=0.95, top_k=20)
+        assert model.stop_ids == {7, 9}
+
+
+def test_stop_ids_come_from_the_next_best_place(tmp_path: Path) -> None:
+    with opened(model=write(tmp_path, config={"eos_token_id": 5})) as model:
+        assert model.stop_ids == {5}
+    with opened() as model:  # no file at all: the tokenizer's own ends
+        control = model.tokenizer.control
+        assert model.stop_ids == {control["<|im_end|>"], control["<|endoftext|>"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "generation_config.json of the model is not JSON"),
+        ("[]", "is not a JSON object"),
+        ('{"temperature": "hot"}', "'temperature' is 'hot'"),
+    ],
+)
+def test_a_damaged_generation_config_is_named(tmp_path: Path, content: str, said: str) -> None:
+    where = write(tmp_path, generation_config=content)
+    with pytest.raises(ModelError, match=said), opened(model=where):
+        pass
+
+
+def test_wrong_options_load_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"models\.mine\.options\.max_len.*'max_length'"):
+        open_model("mine", ModelConfig(backend="toy", model="x", options={"max_len": 1}), quiet)
+
+
+def test_unknown_names_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(PluginNotFound, match="did you mean 'toy'"), opened(backend="toyy"):
+        pass
+    with (
+        pytest.raises(PluginNotFound, match="no tokenizer named 'bites'"),
+        opened(tokenizer="bites"),
+    ):
+        pass
+    with pytest.raises(ModelError, match=r"'no-such' is no directory.*installed: .*toy"):
+        resolve_model("no-such", quiet)
+    assert resolve_model(str(tmp_path), quiet) == tmp_path.resolve()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('bad weights')", "failed to load the model: ValueError: bad weights"),
+        ("raise SystemExit(1)", "failed to load the model: SystemExit"),
+        ("return 'an engine'", "loaded a str, which is neither a StepEngine"),
+    ],
+)
+def test_a_backend_that_cannot_load_says_so(
+    install_plugin: InstallPlugin, body: str, said: str
+) -> None:
+    code = f"""
+        from enginebay_core.api import EngineOptions
+        class Backend:
+            options, tokenizer = EngineOptions, "bytes"
+            def load(self, model, options, progress):
+                {body}
+    """
+    install_plugin("eb_unloadable", code, BACKENDS, unloadable="eb_unloadable:Backend")
+    with pytest.raises(ModelError, match=said), opened(backend="unloadable"):
+        pass
+
+
+def test_progress_is_reported_while_loading() -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def progress(stage: str, done: int = 0, total: int = 0) -> None:
+        seen.append((stage, done, total))
+
+    config = ModelConfig(backend="toy", model="toy", options={"load_seconds": 0.2})
+    open_model("mine", config, progress).close()
+    assert ("pretending to load", 0, 100) in seen
+    assert len(seen) >= 3
