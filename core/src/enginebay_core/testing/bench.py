@@ -1,0 +1,197 @@
+"""Where the checks run: one loaded backend, requests to it, and answers kept for comparison."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, NoReturn, TypeVar
+
+import pytest
+
+from enginebay_core.api import (
+    FinishReason,
+    GenerationRequest,
+    GenerationStep,
+    Generator,
+    Limits,
+    SamplingParams,
+    Support,
+    TokenLogprob,
+    Tokenizer,
+)
+from enginebay_core.engine import StepGenerator
+from enginebay_core.testing.direct import Direct
+from enginebay_core.testing.expect import expect
+from enginebay_core.testing.recorder import Recorder
+from enginebay_core.testing.subject import Plan, open_subject
+
+ResultT = TypeVar("ResultT")
+
+OUTPUT_LENGTH: Final = 32
+PROMPT_LENGTH: Final = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All steps of one request, together. ``steps`` are the sizes, one per step."""
+
+    ids: tuple[int, ...]
+    finish: FinishReason | None
+    logprobs: tuple[tuple[TokenLogprob, ...], ...]
+    steps: tuple[int, ...]
+
+
+class Bench:
+    """Loaded when made. Every check starts with an idle engine and, over a step engine, with a
+    scheduler of its own; ``rest`` ends the check, ``close`` ends it all. ``kept`` is for what is
+    worked out once and used by several checks.
+    """
+
+    def __init__(self, plan: Plan, *, timeout: float) -> None:
+        self.subject = open_subject(plan)
+        self.notes: list[str] = []
+        self.kept: dict[str, Any] = {}
+        self.closed = False
+        self._timeout = timeout
+        self._scheduler: StepGenerator | None = None
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._answers: dict[str, Answer] = {}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.subject.tokenizer
+
+    @property
+    def engine(self) -> Recorder:
+        if self.subject.engine is None:
+            self.skip("it schedules by itself: there is no forward to drive")
+        return self.subject.engine
+
+    @property
+    def direct(self) -> Direct:
+        return Direct(self.engine)
+
+    @property
+    def generator(self) -> Generator:
+        if self.subject.generator is not None:
+            return self.subject.generator
+        if self._scheduler is None:
+            self._scheduler = StepGenerator(self.engine, self.subject.name)
+        return self._scheduler
+
+    @property
+    def limits(self) -> Limits:
+        return self.generator.limits
+
+    def claims(self, field: str) -> bool:
+        return self.subject.capabilities.of(field).support is not Support.REFUSED
+
+    def skip(self, reason: str) -> NoReturn:
+        pytest.skip(reason)
+
+    def note(self, text: str) -> None:
+        """Something that the report shall say although the check passes."""
+        self.notes.append(text)
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run on the bench's event loop; a request that never ends fails the check."""
+
+        async def limited() -> ResultT:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await work
+            except TimeoutError:
+                raise AssertionError(
+                    f"no answer within {self._timeout:g} s (`timeout` of the class): a request "
+                    "hangs, or the engine is too slow for the kit"
+                ) from None
+
+        return self._runner.run(limited())
+
+    async def answer(self, request: GenerationRequest) -> Answer:
+        """Run one request to its end, checking the shape of the stream on the way."""
+        steps = [step async for step in self.generator.generate(request)]
+        return collect(steps, request)
+
+    def lone(self, request: GenerationRequest) -> Answer:
+        """What the request gives when nothing else runs; asked once, then remembered."""
+        key = repr(request)
+        if key not in self._answers:
+            self._answers[key] = self.run(self.answer(request))
+        return self._answers[key]
+
+    def together(self, requests: Sequence[GenerationRequest]) -> list[Answer]:
+        """Start all at once."""
+
+        async def gather() -> list[Answer]:
+            return list(await asyncio.gather(*(self.answer(request) for request in requests)))
+
+        return self.run(gather())
+
+    @asynccontextmanager
+    async def open(
+        self, request: GenerationRequest
+    ) -> AsyncIterator[AsyncIterator[GenerationStep]]:
+        """The steps of one request; leaving the block leaves the request."""
+        steps = self.generator.generate(request)
+        try:
+            yield steps
+        finally:
+            await steps.aclose()
+
+    def greedy(self, **fields: Any) -> SamplingParams:
+        """The most likely id each time, by the simplest field that the backend claims."""
+        if self.claims("temperature"):
+            return SamplingParams(temperature=0.0, **fields)
+        if self.claims("top_k"):
+            return SamplingParams(top_k=1, **fields)
+        return SamplingParams(**fields)
+
+    def ask(
+        self, prompt: Sequence[int], max_tokens: int = OUTPUT_LENGTH, **fields: Any
+    ) -> GenerationRequest:
+        """A greedy request, unless ``sampling`` says otherwise; it runs past the model's own stop
+        ids unless ``stop_ids`` names some.
+        """
+        given = {"sampling": self.greedy(), **fields}
+        room = self.limits.context_length - len(prompt)
+        return GenerationRequest(tuple(prompt), min(max_tokens, room), **given)
+
+    def rest(self) -> None:
+        """The check is over: end its scheduler, so that the next one finds an idle engine."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+            self._scheduler = None
+        if self.subject.engine is not None:
+            self.subject.engine.restart()
+
+    def close(self) -> None:
+        """Safe to repeat."""
+        if not self.closed:
+            self.closed = True
+            self.rest()
+            self.subject.close()
+            self._runner.close()
+
+
+def collect(steps: Sequence[GenerationStep], request: GenerationRequest) -> Answer:
+    """Join steps, and hold them to what GenerationStep promises."""
+    expect(bool(steps), "the iterator ended without a single step; the last has `finish`")
+    expect(steps[-1].finish is not None, "the last step has no `finish`")
+    early = [step.finish for step in steps[:-1] if step.finish is not None]
+    expect(not early, f"steps follow the one with finish={early!r}")
+    empty = [index for index, step in enumerate(steps[:-1]) if not step.ids]
+    expect(not empty, f"steps {empty!r} have no ids; only the last step may be empty")
+    ids = tuple(token for step in steps for token in step.ids)
+    logprobs = tuple(entry for step in steps for entry in step.logprobs)
+    asked = request.sampling.logprobs is not None
+    count = len(ids) if asked else 0
+    expect(len(logprobs) == count, f"{len(logprobs)} logprobs came for {count} ids that have any")
+    return Answer(ids, steps[-1].finish, logprobs, tuple(len(step.ids) for step in steps))
+
+
+def seeded(request: GenerationRequest, seed: int, **fields: Any) -> GenerationRequest:
+    """The same request, sampled."""
+    return replace(request, sampling=SamplingParams(seed=seed, **fields))

@@ -1,0 +1,83 @@
+"""What the checks feed the engine: ids at random, and prompts that it answers with variety."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from enginebay_core.api import Conversation, Message, RequestError
+from enginebay_core.testing.bench import OUTPUT_LENGTH, PROMPT_LENGTH, Bench
+
+VARIED: Final = 8
+"""Distinct ids that a witness text of 32 has at least; a text of one repeated id shows no fault."""
+
+TEXTS: Final = (
+    "Count from one to twenty in words.",
+    "你好!请介绍一下你自己。",
+    "Write a short poem about the sea.",
+    "What is the capital of France, and why?",
+    "def fibonacci(n):",
+    "列出五种水果。",
+    "Tell me a story about a dragon who learns to read.",
+    "Explain how a bicycle stays upright.",
+    "What is 12 + 30?",
+    "Name three colours and something that has each.",
+    "怎样泡一杯好茶?",
+    "Who are you?",
+    "Translate 'good morning' into French.",
+    "How do I sort a list in Python?",
+    "What will the weather be like tomorrow?",
+    "今天是星期几?",
+)
+
+
+def random_ids(bench: Bench, count: int, salt: int = 0) -> list[int]:
+    """``count`` ids, always the same for the same ``salt``; no control tokens."""
+    control = set(bench.tokenizer.control.values())
+    draw = np.random.default_rng([salt, 20260107])
+    ids = draw.integers(0, bench.limits.vocab_size, size=2 * count + 2 * len(control) + 8)
+    return [int(token) for token in ids if int(token) not in control][:count]
+
+
+def witness_prompts(bench: Bench, count: int) -> list[tuple[int, ...]]:
+    """Distinct prompts, those with the most varied greedy answers first."""
+    found = bench.kept.get("prompts")
+    if found is None:
+        found = bench.kept["prompts"] = _rank(bench)
+    prompts: list[tuple[int, ...]] = found
+    return prompts[:count]
+
+
+def _rank(bench: Bench) -> list[tuple[int, ...]]:
+    candidates = list(dict.fromkeys([*_conversations(bench), *_random_prompts(bench)]))
+    answers = bench.together([bench.ask(prompt) for prompt in candidates])
+    variety = {p: len(set(a.ids)) for p, a in zip(candidates, answers, strict=True)}
+    ranked = sorted(candidates, key=lambda prompt: -variety[prompt])
+    if variety[ranked[0]] < VARIED:
+        bench.note(
+            f"the most varied greedy answer has {variety[ranked[0]]} distinct ids in "
+            f"{OUTPUT_LENGTH}: this model hides faults that another would show"
+        )
+    return ranked
+
+
+def _conversations(bench: Bench) -> list[tuple[int, ...]]:
+    try:
+        return [_render(bench, text) for text in TEXTS]
+    except RequestError:  # the model has no chat template
+        return [_fit(bench, bench.tokenizer.encode(text)) for text in TEXTS]
+
+
+def _render(bench: Bench, text: str) -> tuple[int, ...]:
+    return _fit(bench, list(bench.tokenizer.render(Conversation((Message("user", text),))).ids))
+
+
+def _random_prompts(bench: Bench) -> list[tuple[int, ...]]:
+    return [_fit(bench, random_ids(bench, 3 + 2 * salt, salt)) for salt in range(16)]
+
+
+def _fit(bench: Bench, ids: list[int]) -> tuple[int, ...]:
+    """The end of the prompt, where the context is short."""
+    room = max(1, bench.limits.context_length - OUTPUT_LENGTH)
+    return tuple(ids[-min(room, PROMPT_LENGTH) :])

@@ -1,0 +1,51 @@
+"""Runs the contract on one backend, without any test file, and reports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TextIO
+
+from enginebay_core.api import EngineBayError, JsonValue
+from enginebay_core.testing.contract import BackendContract
+from enginebay_core.testing.report import build_report, write_json, write_table
+from enginebay_core.testing.session import run_checks
+
+PROVED: Final = 0
+FAILED: Final = 1
+UNUSABLE: Final = 2
+
+
+def run_contract(
+    backend: str,
+    model: str | None = None,
+    options: Mapping[str, JsonValue] | None = None,
+    report: Path | None = None,
+    output: TextIO | None = None,
+) -> int:
+    """Run all checks on an installed backend; blocks. Returns 0 when everything that it claims is
+    proved, 1 when something failed, 2 when there was nothing to test (unknown backend, wrong
+    options, a model that does not load), with one message in ``output`` (default: stdout).
+    ``report`` is where the JSON goes.
+    """
+    attributes = {"backend": backend, "model": model, "options": dict(options or {})}
+    return report_contract(type("TestContract", (BackendContract,), attributes), report, output)
+
+
+def report_contract(
+    contract: type[BackendContract], report: Path | None = None, output: TextIO | None = None
+) -> int:
+    """The same for a class of one's own, deviations included."""
+    output = output or sys.stdout
+    try:
+        bench = contract.open_bench()
+    except EngineBayError as error:
+        output.write(f"{contract.backend}: nothing was tested. {error}\n")
+        return UNUSABLE
+    results = run_checks(contract)
+    outcome = build_report(contract, bench, results)
+    write_table(outcome, output)
+    if report is not None:
+        write_json(outcome, report)
+    return PROVED if outcome.passed else FAILED

@@ -1,0 +1,92 @@
+"""Opens the backend under test, through the same doors as a user's config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from enginebay_core.api import (
+    Backend,
+    Capabilities,
+    ConfigError,
+    Generator,
+    JsonValue,
+    StepEngine,
+    Tokenizer,
+)
+from enginebay_core.config import parse_options
+from enginebay_core.placement.checkpoint import read_checkpoint
+from enginebay_core.placement.inline import load_engine, make_generator
+from enginebay_core.plugins import MODELS, list_plugins, resolve_model
+from enginebay_core.testing.recorder import Recorder
+
+BUNDLED_MODEL: Final = "pocket"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to open. ``make_tokenizer`` is called with the backend's own choice of a name."""
+
+    backend: str
+    model: str
+    options: Mapping[str, JsonValue]
+    make_backend: Callable[[], Backend[Any]]
+    make_tokenizer: Callable[[str, Path], Tokenizer]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A loaded backend. ``engine`` is None when it brought a Generator of its own."""
+
+    name: str
+    model: str
+    capabilities: Capabilities
+    tokenizer: Tokenizer
+    stop_ids: frozenset[int]
+    engine: Recorder | None
+    generator: Generator | None
+
+    def close(self) -> None:
+        if self.engine is not None:
+            self.engine.shut()
+        if self.generator is not None:
+            self.generator.close()
+
+
+def open_subject(plan: Plan) -> Subject:
+    """Blocks. Raises ConfigError, PluginError or ModelError, as a start of the server would."""
+    backend = plan.make_backend()
+    options = parse_options(backend, plan.options, "options")
+    directory = resolve_model(plan.model, ignore_progress)
+    tokenizer = plan.make_tokenizer(backend.tokenizer, directory)
+    checkpoint = read_checkpoint(directory, tokenizer)
+    engine = load_engine(plan.backend, backend, directory, options, ignore_progress)
+    steps = isinstance(engine, StepEngine)
+    return Subject(
+        name=plan.backend,
+        model=plan.model,
+        capabilities=backend.capabilities(engine),
+        tokenizer=tokenizer,
+        stop_ids=checkpoint.stop_ids,
+        engine=Recorder(engine) if isinstance(engine, StepEngine) else None,
+        generator=None if steps else make_generator(engine, plan.backend),
+    )
+
+
+def default_model(backend: str) -> str:
+    """The installed model of the backend's own name, else the bundled one."""
+    installed = [plugin.name for plugin in list_plugins(MODELS)]
+    for name in (backend, BUNDLED_MODEL):
+        if name in installed:
+            return name
+    raise ConfigError(
+        f"which model shall backend {backend!r} be tested on? No model named {backend!r} or "
+        f"{BUNDLED_MODEL!r} is installed: set `model` in the class, or --model on the command "
+        "line, to a directory, a Hugging Face id or an installed model"
+    )
+
+
+def ignore_progress(stage: str, done: int = 0, total: int = 0) -> None:
+    """The kit shows its checks as they end, not how a model loads."""
