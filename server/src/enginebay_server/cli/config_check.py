@@ -1,0 +1,97 @@
+"""Everything that can be known about a config before a model loads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from enginebay_core.api import ConfigError, EngineBayError, ModelError, PluginBroken
+from enginebay_core.config import parse_options
+from enginebay_core.plugins import MODELS, list_plugins, load_backend, resolve_model
+from enginebay_core.plugins.models import HUB_ID
+from enginebay_server.auth import load_keys
+from enginebay_server.cli.layers import Layers, read_layers
+from enginebay_server.config import Settings, unread_variables
+
+INLINE: Final = (
+    "models run inside the server's process: a backend that crashes takes the server, and the "
+    "other models, with it"
+)
+
+
+@dataclass(frozen=True)
+class CheckedConfig:
+    """With ``errors`` the server would not start."""
+
+    file: Path | None
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "ok": not self.errors,
+            "file": None if self.file is None else str(self.file),
+            "errors": list(self.errors),
+            "warnings": list(self.warnings),
+        }
+
+
+def check_config(file: Path | None, command_line: Mapping[str, Any]) -> CheckedConfig:
+    """Finds as many faults as it can in one go; raises nothing that it foresaw."""
+    warnings = unread_variables(os.environ)
+    try:
+        layers = read_layers(file, command_line)
+        settings = layers.settings()
+    except ConfigError as error:
+        return CheckedConfig(file, (str(error),), tuple(warnings))
+    errors = list(_failures(partial(load_keys, settings.server)))
+    for name in settings.models:
+        try:
+            errors += _failures(partial(_check_options, settings, name))
+        except PluginBroken as error:
+            warnings.append(f"models.{name} cannot load: {error}")
+        warnings += _failures(partial(_check_model, name, settings.models[name].model))
+    warnings += _risks(settings, layers)
+    return CheckedConfig(layers.file, tuple(errors), tuple(warnings))
+
+
+def _check_options(settings: Settings, name: str) -> None:
+    config = settings.models[name]
+    parse_options(load_backend(config.backend), config.options, f"models.{name}.options")
+
+
+def _check_model(name: str, model: str) -> None:
+    """Of a Hugging Face id, only loading can tell whether it is there."""
+    installed = [plugin.name for plugin in list_plugins(MODELS)]
+    if model not in installed and HUB_ID.fullmatch(model) and model[0] not in ".~":
+        return
+    try:
+        resolve_model(model, lambda *_: None)
+    except EngineBayError as error:
+        raise ModelError(f"models.{name} cannot load: {error}") from None
+
+
+def _failures(work: Callable[[], object]) -> Iterator[str]:
+    try:
+        work()
+    except PluginBroken:
+        raise
+    except EngineBayError as error:
+        yield str(error)
+
+
+def _risks(settings: Settings, layers: Layers) -> Iterator[str]:
+    """What works, and should be known."""
+    server = settings.server
+    if server.auth == "none" and not server.on_loopback:
+        yield f"everyone who reaches {server.host} port {server.port} may use it: auth is 'none'"
+    if server.api_key is not None and layers.source_of(("server", "api_key")) == "file":
+        yield (
+            "server.api_key stands in the file; ENGINEBAY_SERVER__API_KEY keeps it out of backups "
+            "and repositories"
+        )
+    yield INLINE

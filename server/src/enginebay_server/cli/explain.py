@@ -1,0 +1,101 @@
+"""``enginebay explain``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from enginebay_server.cli.arguments import AsJson, ConfigFile, OptionPairs, parse_pairs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from enginebay_core.config import ModelConfig
+
+
+def explain(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the user says.")],
+    *,
+    system: Annotated[str | None, typer.Option(help="The system message.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A Hugging Face id, a directory or an installed model."),
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", "-b", help="What runs the model.")
+    ] = None,
+    option: OptionPairs = None,
+    config_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model of the config instead.")
+    ] = None,
+    config: ConfigFile = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Length of the answer at most.")] = 128,
+    json: AsJson = False,
+) -> None:
+    """Show the way of a request, with real values at every stop.
+
+    Messages, the template's text, prompt ids, the ids that the model chose and how sure it was,
+    the answer's text, the JSON and the stream that a client gets: each with the file that does
+    it. The model runs in this process and always takes the most likely token. Without --model or
+    --config-model it is the bundled one.
+
+    \b
+    --json prints {"model", "backend", "request", "template", "prompt": [{"ids", "text",
+    "control"}], "ids", "cut", "output": [{"id", "text", "control", "probability",
+    "alternatives": [{"id", "text", "control", "probability"}]}], "stop_ids", "finish",
+    "reasoning", "content", "completion", "stream": [...], "files": {stop: [...]}}.
+
+    \b
+    Examples:
+      enginebay explain "你好"
+      enginebay explain "Hello!" --system "Be brief." --max-tokens 16
+      enginebay explain "Hello!" --model ./checkpoint --backend transformers
+    """
+    import asyncio
+
+    from enginebay_core.placement import open_model
+    from enginebay_server.cli.output import print_json
+    from enginebay_server.cli.progress import show_progress
+    from enginebay_server.cli.way import walk
+    from enginebay_server.cli.way_text import print_way
+
+    options = parse_pairs(option, "--option")
+    name, chosen = _choose(model, backend, options, config_model, config)
+    with show_progress(f"loading {name}") as progress:
+        running = open_model(name, chosen, progress)
+    try:
+        way = asyncio.run(walk(running, text, system, max_tokens))
+    finally:
+        running.close()
+    print_json(way.as_json()) if json else print_way(way)
+
+
+def _choose(
+    model: str | None,
+    backend: str | None,
+    options: dict[str, Any],
+    config_model: str | None,
+    config: Path | None,
+) -> tuple[str, ModelConfig]:
+    from enginebay_server.cli.layers import read_layers
+    from enginebay_server.cli.model_choice import model_tables, parse_model
+
+    if config_model is None:
+        if config is not None:
+            raise typer.BadParameter(
+                "name one of its models with --config-model", param_hint="--config"
+            )
+        return parse_model(model_tables(model, backend, options))
+    if model is not None or backend or options:
+        raise typer.BadParameter(
+            "the config says all about its models; drop --model, --backend and --option",
+            param_hint="--config-model",
+        )
+    models = read_layers(config, {}).settings().models
+    if config_model not in models:
+        raise typer.BadParameter(
+            f"the config has no model {config_model!r}; it has {', '.join(models)}",
+            param_hint="--config-model",
+        )
+    return config_model, models[config_model]
