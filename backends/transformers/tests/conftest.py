@@ -228,15 +228,22 @@ def generate(model: Any) -> Reference:
     return Reference(tuple(outputs), tuple(logits))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def load(checkpoint: Callable[[str], Path]) -> Iterator[Callable[..., StepEngine]]:
-    """Load a tiny model on the CPU with the given options; closed when the test ends."""
+    """A tiny model on the CPU with the given options, by default in float32. Tests without
+    options share an engine, one after the other, as sequences of a server do.
+    """
+    shared: dict[str, StepEngine] = {}
     engines: list[StepEngine] = []
 
     def open_engine(name: str, **options: Any) -> StepEngine:
+        if not options and name in shared:
+            return shared[name]
         settings = TransformersOptions(**{"device": "cpu", "dtype": "float32", **options})
         engine = TransformersBackend().load(checkpoint(name), settings, lambda *_: None)
         engines.append(engine)
+        if not options:
+            shared[name] = engine
         return engine
 
     yield open_engine

@@ -1,4 +1,4 @@
-"""Every way in which a checkpoint can be wrong gives one ModelError, and nothing on the terminal."""
+"""Each way in which a checkpoint can be wrong gives one ModelError, and prints nothing."""
 
 from __future__ import annotations
 

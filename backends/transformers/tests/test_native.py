@@ -26,7 +26,7 @@ def test_equals_generate_and_says_why(
     name: str, lab: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "enginebay_transformers"):
-        engine = lab.load(name)
+        engine = lab.load(name, max_length=100)
     assert isinstance(engine, NativeEngine)
     assert OWN_CACHE[name] in caplog.text
     assert OWN_CACHE[name] in engine.spec.facts["kv"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,8 +64,10 @@ class CausalModel:
 
     def close(self) -> None:
         """Drop the model and give its memory back; whoever holds tensors drops them first."""
+        alive = None if self._model is None else weakref.ref(self._model)
         self._model = None
-        gc.collect()
+        if alive is not None and alive() is not None:
+            gc.collect()  # some models and hooks are cycles
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         elif self.device.type == "mps":
