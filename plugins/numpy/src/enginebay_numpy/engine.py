@@ -77,7 +77,8 @@ class NumpyEngine(NumpySampling):
 
         Each id asks with its queries, is found by its keys, and hands out its values: three
         projections of its vector, in several heads. Queries and keys are normed, then turned by
-        their position (rope). The new keys and values join the row's slot, the queries read all of it.
+        their position (rope). The new keys and values join the row's slot; the queries read all
+        of it.
         """
         heads, kv_heads, head_dim = self.config.heads, self.config.kv_heads, self.config.head_dim
         projected = (hidden @ layer.queries_keys_values).reshape(len(hidden), -1, head_dim)
