@@ -170,6 +170,21 @@ def test_a_model_that_speaks_no_utf8_is_held_back_only_a_little(
     assert streamer.push(chosen.encode(" and then text")).text.endswith(" and then text")
 
 
+@pytest.mark.parametrize("style", ["llama2", "mistral", "unigram"])
+def test_a_blank_is_dropped_only_where_the_text_begins(tokenizer: Load, style: str) -> None:
+    hf = tokenizer(style)
+    dog = hf.encode(" the dog")
+    in_the_middle = hf.decode([*hf.encode("x"), *dog]).removeprefix("x")
+    assert in_the_middle[0] == " "
+    begin = hf.control["<s>"]
+    kept = all_pieces(open_streamer(hf, keep=[begin]), [begin, *dog], range(20))
+    assert joined(kept) == "<s>" + in_the_middle
+    if style != "unigram":  # which has no bytes
+        broken = [_broken_byte(hf)] * 9
+        pieces = all_pieces(open_streamer(hf), [*broken, *dog], range(20))
+        assert joined(pieces) == "\ufffd" * 9 + in_the_middle
+
+
 def _broken_byte(tokenizer: HuggingFaceTokenizer) -> int:
     vocabulary = tokenizer._tokenizer
     number = vocabulary.token_to_id("<0xFF>") or vocabulary.token_to_id("ÿ")

@@ -110,7 +110,9 @@ def _respell(parts: dict[str, Any], aliases: Mapping[str, str]) -> dict[str, Any
 
 def _respell_model(model: dict[str, Any], aliases: Mapping[str, str]) -> None:
     """In the model's own vocabulary too, or Unigram and WordLevel would find them in plain text."""
-    vocabulary = model.get("vocab", {})
+    if aliases.keys().isdisjoint(_pieces(model)):
+        return
+    vocabulary = model["vocab"]
     if isinstance(vocabulary, dict):
         model["vocab"] = {aliases.get(piece, piece): number for piece, number in vocabulary.items()}
     else:

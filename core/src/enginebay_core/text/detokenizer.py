@@ -64,6 +64,8 @@ class Detokenizer:
 
     def flush(self) -> str:
         """Text of what is held, bytes of an unfinished character as U+FFFD."""
+        if not self._pending:
+            return ""
         text = self._text_after(self._visible(self._pending))
         self._restart(text)
         return text
