@@ -3,4 +3,3 @@ from enginebay_core.testing import BackendContract
 
 class TestNumpy(BackendContract):
     backend = "numpy"
-    model = "pocket"
