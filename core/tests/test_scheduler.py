@@ -262,6 +262,17 @@ def test_short_memory_sends_the_last_back_and_all_get_through() -> None:
     assert max(held) <= LENGTH
 
 
+def test_a_copy_that_does_not_fit_beside_its_source_is_not_made() -> None:
+    """Such an engine cannot cut the source back either, so the source has to go."""
+    world = World(max_sequences=2, kv_bytes=8 * LENGTH, rewind="none")
+    shared = [1] * 60
+    world.submit(ask([*shared, *range(30)], 20))
+    world.run()
+    second = world.submit(ask([*shared, 99], 30))
+    world.run()
+    assert world.output(second) == lone(second.request)
+
+
 def test_a_short_prompt_passes_a_long_one() -> None:
     world = World()
     decoding = world.submit(ask([9], 150))

@@ -123,7 +123,7 @@ class SlotTable:
         """Go on in the slot itself, or copy what it lends to another."""
         source, length = match.slot, match.length
         if source.parked and not (self._fits(needed) and self._others(source)):
-            return self._go_on(match) if self._can_go_on(match) else self._vacate()
+            return self._go_on(match) if self._can_go_on(match) else self._give_up(needed)
         if self._can_go_on(match) and self._loses_little(match):
             return self._go_on(match)
         self._touch(source)
@@ -137,6 +137,11 @@ class SlotTable:
             self._operations.append(Rewind(match.slot.number, match.length))
         match.slot.length = match.length
         return match.slot
+
+    def _give_up(self, needed: int) -> Slot:
+        """There is no room for a copy beside its source: begin anew."""
+        self.give_way(needed)
+        return self._vacate()
 
     def _can_go_on(self, match: Match) -> bool:
         """Whether a new sequence may write the slot on from the match's end."""
