@@ -18,8 +18,8 @@ from enginebay_core.api import (
     Limits,
     SamplingParams,
     Support,
-    TokenLogprob,
     Tokenizer,
+    TokenLogprob,
 )
 from enginebay_core.engine import StepGenerator
 from enginebay_core.testing.direct import Direct

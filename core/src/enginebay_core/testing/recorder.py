@@ -15,8 +15,9 @@ from enginebay_core.api import (
     SampleRow,
     StepBatch,
     StepEngine,
+    StepRow,
 )
-from enginebay_core.testing.arrays import to_numpy
+from enginebay_core.testing.arrays import like, to_numpy
 from enginebay_core.testing.expect import Floats
 
 ResultT = TypeVar("ResultT")
@@ -66,6 +67,12 @@ class Recorder:
             pairs = zip(rows, sampled, strict=True)
             self.draws += [Draw(seen[row.index], frozen(row), got) for row, got in pairs]
         return sampled
+
+    def forge(self, values: Floats) -> Any:
+        """``values`` as this engine's own logits; None where its array library is unknown."""
+        row = StepRow(0, 0, (0,), "last")
+        logits = self.forward(StepBatch((), (row,)))
+        return self._call(lambda: like(logits, values))
 
     def close(self) -> None:
         """A scheduler has ended."""

@@ -78,9 +78,9 @@ class _Collector:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = report.nodeid.rsplit("::", 1)[-1]
         known = self.results.get(name)
-        if report.when == "call" or report.outcome != "passed":
-            if known is None or known.status == "passed" or report.failed:
-                self.results[name] = _result(name, report)
+        tells = report.when == "call" or report.outcome != "passed"
+        if tells and (known is None or known.status == "passed" or report.failed):
+            self.results[name] = _result(name, report)
 
 
 def _result(name: str, report: pytest.TestReport) -> CheckResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from enginebay_core.api import StepRow
@@ -81,9 +83,8 @@ class Stepping:
         bound = direct.bound(whole)
         for cuts in ([1], [36], [12, 24], [5, 6, 7, 30]):
             borders = [0, *cuts, 37]
-            for start, end in zip(borders[:-2], borders[1:-1], strict=True):
-                direct.fill(0, ids[start:end], start, logits="none")
-            last = direct.fill(0, ids[borders[-2] : 37], borders[-2])
+            for start, end in itertools.pairwise(borders):
+                last = direct.fill(0, ids[start:end], start, "last" if end == 37 else "none")
             rest = np.concatenate([last, direct.decode(0, ids[37:], 37)])
             expect_close(rest, whole, bound, f"prompt of 37 ids cut at {cuts!r}, against uncut")
 
@@ -174,7 +175,7 @@ class Stepping:
         expect_close(got, expected, direct.bound(expected), "a chunk and a decode row in one step")
 
     def _prefill_all(self, bench: Bench, texts: list[list[int]], *, whole: bool = False) -> None:
-        """Slot i holds texts[i], without its last id unless ``whole``; in one step where allowed."""
+        """Slot i holds texts[i], without its last id unless ``whole``."""
         direct = bench.direct
         rows = [
             StepRow(slot, 0, tuple(text if whole else text[:-1]), "none")
