@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
+from enginebay_core.api import JsonValue
 from enginebay_core.testing import BackendContract
 
 
 class TestTransformers(BackendContract):
     backend = "transformers"
-    options = {"device": "cpu"}
+    options: ClassVar[Mapping[str, JsonValue]] = {"device": "cpu"}

@@ -18,7 +18,7 @@ from enginebay_core.api import (
     noise_key,
 )
 from enginebay_transformers import torch_sampling
-from enginebay_transformers.torch_sampling import TorchSampling
+from enginebay_transformers.torch_sampling import TorchSampling, sample_rows
 
 VOCAB = 1000
 
@@ -26,7 +26,7 @@ VOCAB = 1000
 def both(logits: torch.Tensor, rows: list[dict[str, Any]]) -> tuple[list[Sampled], list[Sampled]]:
     """Choose by each sampler, with memories of their own."""
     expected = NumpySampling().sample(logits.float().numpy(), [SampleRow(**row) for row in rows])
-    return expected, TorchSampling().sample(logits, [SampleRow(**row) for row in rows])
+    return expected, sample_rows(logits, [SampleRow(**row) for row in rows])
 
 
 def assert_equal(expected: list[Sampled], found: list[Sampled]) -> None:
@@ -108,7 +108,7 @@ def test_counts_grow_with_the_output() -> None:
     torch_row = SampleRow(0, params, (5,), output)
     for _ in range(20):
         (expected,) = NumpySampling().sample(logits.numpy(), [numpy_row])
-        (found,) = TorchSampling().sample(logits, [torch_row])
+        (found,) = sample_rows(logits, [torch_row])
         assert found == expected
         output.append(found.id)
     assert set(output) == set(range(6))
@@ -118,7 +118,8 @@ def test_rows_without_a_choice_of_their_own_stay_out() -> None:
     logits = torch.tensor([[0.0, 9.0, 1.0], [5.0, 0.0, 0.0], [0.0, 0.0, 7.0]])
     greedy = SamplingParams(temperature=0)
     rows = [SampleRow(2, greedy, (), ()), SampleRow(0, greedy, (), ())]
-    assert [each.id for each in TorchSampling().sample(logits, rows)] == [2, 1]
+    assert [each.id for each in sample_rows(logits, rows)] == [2, 1]
+    assert TorchSampling().sample(logits, rows) == sample_rows(logits, rows)
 
 
 def test_noise_is_core_noise_bit_for_bit() -> None:

@@ -64,10 +64,12 @@ class CausalModel:
 
     def close(self) -> None:
         """Drop the model and give its memory back; whoever holds tensors drops them first."""
-        alive = None if self._model is None else weakref.ref(self._model)
+        weights = [] if self._model is None else list(self._model.parameters())
+        held = [weakref.ref(weight) for weight in weights]
+        del weights
         self._model = None
-        if alive is not None and alive() is not None:
-            gc.collect()  # some models and hooks are cycles
+        if any(weight() is not None for weight in held):
+            gc.collect()  # some models are cycles, and a full collection takes a while
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         elif self.device.type == "mps":

@@ -11,7 +11,14 @@ from typing import Final
 import numpy as np
 import torch
 
-from enginebay_core.api import Sampled, SamplerMemory, SampleRow, TokenLogprob, noise_key
+from enginebay_core.api import (
+    NumpySampling,
+    Sampled,
+    SamplerMemory,
+    SampleRow,
+    TokenLogprob,
+    noise_key,
+)
 from enginebay_core.api.noise import MULTIPLIERS
 
 MASK32: Final = 0xFFFFFFFF
@@ -23,16 +30,19 @@ class TorchSampling:
     """Mixin for a StepEngine whose logits are a torch tensor of shape (rows, vocabulary)."""
 
     def sample(self, logits: torch.Tensor, rows: Sequence[SampleRow]) -> list[Sampled]:
-        """One choice per row, by the rules of ``NumpySampling``; ``logits`` is not changed."""
+        """One choice per row, by the rules of ``NumpySampling``; ``logits`` is not changed.
+
+        In the processor's own memory numpy itself is several times faster; mps, which has no
+        float64, hands its logits over too.
+        """
+        if logits.device.type in ("cpu", "mps"):
+            return NumpySampling().sample(logits.float().cpu().numpy(), rows)
         with torch.inference_mode():
-            return sample_rows(with_float64(logits), rows)
-
-
-def with_float64(logits: torch.Tensor) -> torch.Tensor:
-    return logits.cpu() if logits.device.type == "mps" else logits  # which has no float64
+            return sample_rows(logits, rows)
 
 
 def sample_rows(logits: torch.Tensor, rows: Sequence[SampleRow]) -> list[Sampled]:
+    """The twin itself, on any device with float64."""
     own = logits[[row.index for row in rows]].float()
     adjusted = adjust(own, rows)
     chosen = adjusted.argmax(dim=-1)
