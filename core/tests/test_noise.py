@@ -1,8 +1,9 @@
 """The counter-hash noise: reproducible, independent, and really Gumbel."""
 
 import numpy as np
+import pytest
 
-from enginebay_core.api import gumbel, noise_key
+from enginebay_core.api import gumbel, gumbel_argmax, noise_key
 
 
 def test_depends_on_nothing_but_its_four_numbers() -> None:
@@ -30,6 +31,17 @@ def test_known_values_never_change() -> None:
 def test_negative_and_large_seeds_are_seeds() -> None:
     keys = {noise_key(seed, 0, 0) for seed in (-1, 0, 2**63 - 1, -(2**63))}
     assert len(keys) == 4
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 1.0, 8.0])
+def test_sparing_the_noise_of_those_who_cannot_win_changes_nothing(spread: float) -> None:
+    draw = np.random.default_rng(0)
+    ids = np.arange(3000)
+    for index in range(50):
+        scores = draw.normal(0, spread, ids.size)
+        scores[draw.integers(0, ids.size, 100)] = -np.inf
+        key = noise_key(3, 0, index)
+        assert gumbel_argmax(key, ids, scores) == int((scores + gumbel(key, ids)).argmax())
 
 
 def test_the_distribution_is_gumbel() -> None:

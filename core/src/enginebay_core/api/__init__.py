@@ -37,7 +37,7 @@ from enginebay_core.api.generator import (
     Limits,
     Usage,
 )
-from enginebay_core.api.noise import gumbel, noise_key
+from enginebay_core.api.noise import gumbel, gumbel_argmax, noise_key
 from enginebay_core.api.numpy_sampling import NumpySampling, sample_row
 from enginebay_core.api.options import EngineOptions, StepOptions
 from enginebay_core.api.sampling import (
@@ -117,6 +117,7 @@ __all__ = [
     "UnsupportedField",
     "Usage",
     "gumbel",
+    "gumbel_argmax",
     "noise_key",
     "sample_row",
     "step_capabilities",

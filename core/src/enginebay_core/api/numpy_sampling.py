@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from enginebay_core.api.noise import gumbel, noise_key
+from enginebay_core.api.noise import gumbel_argmax, noise_key
 from enginebay_core.api.sampling import (
     Sampled,
     SamplerMemory,
@@ -23,6 +23,9 @@ from enginebay_core.api.sampling import (
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ids: TypeAlias = npt.NDArray[np.int64]
+
+
+_NUCLEUS_TRIES = (256, 4096, 32_768, 2**31)
 
 
 class NumpySampling:
@@ -41,7 +44,7 @@ def sample_row(logits: Floats, row: SampleRow) -> Sampled:
     else:
         ids, scores = survivors(adjusted, row.params)
         key = noise_key(row.params.seed or 0, row.choice, len(row.output))
-        chosen = int(ids[(scores + gumbel(key, ids)).argmax()])
+        chosen = gumbel_argmax(key, ids, scores)
     return with_logprobs(chosen, logits, row.params.logprobs)
 
 
@@ -109,16 +112,16 @@ def survivors(logits: Floats, params: SamplingParams) -> tuple[Ids, npt.NDArray[
     """The ids that temperature, top_k, top_p and min_p leave, ascending, and their scaled
     logits. The most likely id always survives.
     """
-    scaled = logits.astype(np.float64) / params.temperature
-    scaled -= scaled.max()
-    ids: Ids = np.flatnonzero(scaled > -np.inf)
-    if 0 < params.top_k < ids.size:
-        ids = ids[keep_top_k(scaled[ids], params.top_k)]
+    scores = logits.astype(np.float64) / params.temperature
+    scores -= scores.max()
+    ids: Ids = np.arange(scores.size)
+    if 0 < params.top_k < scores.size:
+        ids = keep_top_k(scores, params.top_k)
     if params.top_p < 1:
-        ids = ids[keep_top_p(scaled[ids], params.top_p)]
+        ids = ids[keep_top_p(scores[ids], params.top_p)]
     if params.min_p > 0:
-        ids = ids[np.exp(scaled[ids]) >= params.min_p]
-    return ids, scaled[ids]
+        ids = ids[np.exp(scores[ids]) >= params.min_p]
+    return ids, scores[ids]
 
 
 def keep_top_k(scores: npt.NDArray[np.float64], count: int) -> Ids:
@@ -135,11 +138,11 @@ def keep_top_p(scores: npt.NDArray[np.float64], mass: float) -> Ids:
     """
     weights = np.exp(scores)
     wanted = mass * weights.sum()
-    for count in (256, scores.size):  # sorting a whole vocabulary costs ten times the rest
+    for count in _NUCLEUS_TRIES:  # sorting a whole vocabulary costs ten times the rest
         top = keep_top_k(scores, count) if count < scores.size else np.arange(scores.size)
         order = top[np.argsort(-scores[top], kind="stable")]
         summed = np.cumsum(weights[order])
-        if summed[-1] >= wanted or count >= scores.size:
+        if summed[-1] >= wanted or top.size == scores.size:
             break
     return np.sort(order[: int(np.searchsorted(summed, wanted)) + 1])
 
