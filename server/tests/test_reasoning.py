@@ -86,6 +86,12 @@ def test_a_second_block(size: int) -> None:
 
 
 @SIZES
+def test_tags_out_of_place_are_never_text(size: int) -> None:
+    given = ids(CLOSING, "a", CLOSING, "b", OPENING, "c", OPENING, "d", CLOSING, "e")
+    assert read(reader(), given, size) == ("cd", "abe", len(given), False)
+
+
+@SIZES
 def test_stop_strings_are_looked_for_in_the_answer_only(size: int) -> None:
     given = ids(OPENING, "STOP here", CLOSING, "go STOP no")
     reasoning, content, settled, stopped = read(reader(stop=("STOP",)), given, size)

@@ -224,22 +224,24 @@ def test_fields_without_effect_have_none(toys: Running) -> None:
 def test_an_absent_max_tokens_is_bounded_by_setting_and_context(
     start: Callable[[Config], Running],
 ) -> None:
-    config = {
+    config: Config = {
         "server": {"default_max_tokens": 40},
         "models": {
             "wide": TOY,
             "narrow": {**TOY, "options": {"max_length": 64}},
             "own": {**TOY, "defaults": {"max_tokens": 5}},
+            "both": {**TOY, "options": {"max_length": 64}, "defaults": {"max_tokens": 5000}},
         },
     }
     server = start(config)
     usage = {
         name: server.post({"model": name, "messages": HELLO}).json()["usage"]
-        for name in ("wide", "narrow", "own")
+        for name in config["models"]
     }
     assert usage["wide"]["completion_tokens"] == 40
     assert usage["narrow"]["total_tokens"] == 64
     assert usage["own"]["completion_tokens"] == 5
+    assert usage["both"]["total_tokens"] == 64
 
 
 def test_max_completion_tokens_is_max_tokens(client: OpenAI) -> None:

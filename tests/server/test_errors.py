@@ -36,6 +36,8 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
         ("/completions", "/v1/completions"),
         ("/V1/Chat/Completions", "/v1/chat/completions"),
         ("/healthz", "/health"),
+        ("/v1/chat/completions/", "/v1/chat/completions"),
+        ("//v1/chat/completions", "/v1/chat/completions"),
     ],
 )
 def test_a_wrong_path_says_which_was_meant(toys: Running, path: str, meant: str) -> None:
@@ -265,6 +267,13 @@ def test_a_misspelled_field_is_refused_with_the_one_meant(toys: Running) -> None
     answer = toys.post({**BODY, "temprature": 1})
     assert answer.status_code == 400
     assert "did you mean 'temperature'?" in error_of(answer)["message"]
+
+
+def test_an_unknown_field_is_logged_once(toys: Running, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        for _ in range(3):
+            assert toys.post({**BODY, "x_only_here": 1}).status_code == 200
+    assert caplog.text.count("x_only_here") == 1
 
 
 def test_an_unknown_field_is_named_back(toys: Running) -> None:

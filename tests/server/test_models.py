@@ -126,3 +126,11 @@ def test_the_snippets_work(toys: Running) -> None:
     said: list[str] = []
     exec(code, {"print": said.append})
     assert said[0]
+
+
+def test_the_openapi_document_describes_the_bodies(toys: Running) -> None:
+    document = toys.http.get(toys.root + "/openapi.json").json()
+    body = document["paths"]["/v1/chat/completions"]["post"]["requestBody"]
+    schema = body["content"]["application/json"]["schema"]
+    assert set(schema["required"]) == {"model", "messages"}
+    assert schema["properties"]["n"]["maximum"] == 128

@@ -147,6 +147,22 @@ def test_it_can_be_stopped_while_it_loads() -> None:
     assert took < 4
 
 
+def test_an_engine_that_hangs_does_not_keep_it_alive() -> None:
+    with process({"shutdown_seconds": 0.2}, hang_at_step=3) as server:
+        server.wait_ready()
+        body = {**LONG, "stream": True}
+        with httpx.stream(
+            "POST", server.url + "/chat/completions", json=body, timeout=20
+        ) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.popen.send_signal(signal.SIGTERM)
+            rest = [line for line in lines if line.startswith("data: ")]
+        assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "engine_closed"
+        code, _, _ = server.ends(20)
+    assert code == 0
+
+
 def test_the_port_is_bound_before_the_model_has_loaded() -> None:
     with process(load_seconds=2) as server:
         assert server.popen.stdout is not None

@@ -4,7 +4,6 @@ silence: a field is honoured, refused by name, or named back.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,13 +55,11 @@ SAMPLING: Final = (
     "repetition_penalty",
 )
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What one request asked for, complete but for its prompt. ``max_tokens`` None: as much as
-    there is room for.
+    """What one request asked for, complete but for its prompt. ``max_tokens`` None: it asked for
+    no certain length.
     """
 
     sampling: SamplingParams
@@ -93,7 +90,7 @@ def admit(fields: GenerationFields, model: RunningModel, *, reject_unknown: bool
     _check_pairs(asked, model)
     return Admitted(
         sampling=_sampling(fields, model),
-        max_tokens=_max_tokens(fields, model),
+        max_tokens=token_limit(fields),
         min_tokens=fields.min_tokens or 0,
         stop=tuple(fields.stop or ()),
         stop_ids=frozenset() if fields.ignore_eos else model.stop_ids,
@@ -106,8 +103,8 @@ def admit(fields: GenerationFields, model: RunningModel, *, reject_unknown: bool
 def fit(
     admitted: Admitted, prompt: tuple[int, ...], model: RunningModel, *, longest: int, param: str
 ) -> list[GenerationRequest]:
-    """The ``n`` generations of one prompt. ``longest`` bounds those that set no max_tokens;
-    ``param`` is where the prompt came from. Raises ContextLengthExceeded.
+    """The ``n`` generations of one prompt. ``longest`` bounds them where neither request nor model
+    sets max_tokens; ``param`` is where the prompt came from. Raises ContextLengthExceeded.
     """
     limit = model.generator.limits.context_length
     room = limit - len(prompt)
@@ -125,7 +122,7 @@ def fit(
             "max_tokens.",
             param=param,
         )
-    max_tokens = wanted if wanted is not None else min(room, longest)
+    max_tokens = wanted if wanted is not None else min(room, model.defaults.max_tokens or longest)
     _require_minimum(admitted.min_tokens, max_tokens)
     return [
         GenerationRequest(
@@ -186,7 +183,6 @@ def _refuse_unknown(name: str, near: str | None, reject: bool) -> None:
             param=name[:80],
             code="unknown_parameter",
         )
-    log.info("ignored the unknown request field %s", quote(name))
 
 
 def _nested_unknown(fields: GenerationFields) -> Iterator[str]:
@@ -289,11 +285,6 @@ def token_limit(fields: GenerationFields) -> int | None:
             param="max_tokens",
         )
     return newer if newer is not None else older
-
-
-def _max_tokens(fields: GenerationFields, model: RunningModel) -> int | None:
-    limit = token_limit(fields)
-    return limit if limit is not None else model.defaults.max_tokens
 
 
 def _listed(names: tuple[str, ...]) -> str:

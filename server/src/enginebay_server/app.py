@@ -21,7 +21,9 @@ def build_app(settings: ServerSettings, models: ModelTable, base_url: str) -> Fa
     when a key is needed and none is set.
     """
     keys = load_keys(settings)
-    app = FastAPI(title="EngineBay", docs_url=None, redoc_url=None, lifespan=_lifespan)
+    app = FastAPI(
+        title="EngineBay", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan
+    )
     app.state.service = Service(settings, models, base_url, needs_key=bool(keys))
     for router in ROUTERS:
         app.include_router(router)

@@ -20,6 +20,10 @@ def conversation_of(fields: ChatRequest, template: TemplateFacts) -> Conversatio
     """Raises RequestError for a message that lacks what its role needs, or says something that
     the model's template would drop.
     """
+    if not template.chat:
+        raise UnsupportedField(
+            "This model has no chat template; use /v1/completions.", param="messages"
+        )
     for index, message in enumerate(fields.messages):
         _check_role(message, f"messages[{index}]")
         _check_template(message, template, f"messages[{index}]")
@@ -52,7 +56,7 @@ def _check_template(message: ChatMessage, template: TemplateFacts, place: str) -
     uses_tools = message.role == "tool" or bool(message.tool_calls)
     dropped = {
         "role": message.role in ("system", "developer") and not template.system,
-        "tool_calls": uses_tools and not template.tools,
+        "tool_calls": uses_tools and not template.tool_calls,
         "name": bool(message.name) and message.role != "tool" and not template.name,
     }
     for field, lost in dropped.items():

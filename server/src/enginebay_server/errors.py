@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from enginebay_core.api import EngineBayError, EngineClosed, Overloaded, RequestError
+from enginebay_core.api import EngineBayError, EngineClosed, EngineError, Overloaded, RequestError
 
 INVALID: Final = "invalid_request_error"
 SERVER: Final = "server_error"
@@ -79,7 +79,9 @@ def quote(value: object, limit: int = 80) -> str:
 
 
 def wire_error(error: BaseException) -> WireError:
-    """What a client may know about ``error``; nothing of what EngineBay did not foresee."""
+    """What a client may know about ``error``: nothing of what was not foreseen, and nothing of
+    what is the operator's, as the errors of config, plugins and loading.
+    """
     if isinstance(error, RequestError):
         return WireError(error.status, str(error), INVALID, error.param, error.code)
     if isinstance(error, ModelFailed):
@@ -90,7 +92,7 @@ def wire_error(error: BaseException) -> WireError:
         return _overloaded(error)
     if isinstance(error, EngineClosed):
         return WireError(503, str(error), SERVER, None, "engine_closed")
-    if isinstance(error, EngineBayError):
+    if isinstance(error, EngineError):
         return WireError(500, str(error), SERVER, None, "engine_error")
     return WireError(500, "The server failed on this request; its log says why.", SERVER)
 

@@ -20,12 +20,12 @@ from fastapi import FastAPI
 from enginebay_core.api import ConfigError
 from enginebay_server.app import build_app
 from enginebay_server.config import ServerSettings, Settings
-from enginebay_server.models import ModelTable
+from enginebay_server.models import CLOSE_SECONDS, ModelTable
 from enginebay_server.service import Service
 from enginebay_server.welcome import welcome
 
-GRACE_SECONDS: Final = 5
-"""How long answers that were ended have to say so."""
+GRACE_SECONDS: Final = int(CLOSE_SECONDS) + 2
+"""How long closing the models and saying so to their clients may take, after the drain."""
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from enginebay_core.api import EngineBayError
+from enginebay_core.api import EngineBayError, EngineClosed
 from enginebay_server.answer import Answer
 from enginebay_server.errors import wire_error
 from enginebay_server.frames import DONE, Shape, error_frame
@@ -19,6 +19,10 @@ from enginebay_server.presence import disconnected
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 KEEP_ALIVE = b": keep-alive\n\n"
+CUT_OFF = error_frame(
+    wire_error(EngineClosed("The server stopped before the answer was done.")).body()
+)
+"""For an engine that does not end its own answers when it is closed."""
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +78,22 @@ class EventStream(Response):
         watching = asyncio.ensure_future(self._watch(receive, send))
         try:
             await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            await send({"type": "http.response.body", "body": CUT_OFF, "more_body": False})
+            raise
         finally:
             sending.cancel()
             watching.cancel()
             await asyncio.gather(sending, watching, return_exceptions=True)
-            await self._frames.aclose()
+            await self._close()
+
+    async def _close(self) -> None:
+        if self._first is not None:
+            self._first.cancel()
+            await asyncio.gather(self._first, return_exceptions=True)
+        await self._frames.aclose()
 
     async def _send_all(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -87,7 +102,8 @@ class EventStream(Response):
             if self._first is not None:
                 await self._send(send, await self._first)
             async for frame in self._frames:
-                await self._send(send, frame)
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
+                self._sent_at = time.monotonic()
         except Exception as error:
             if not isinstance(error, EngineBayError):
                 log.exception("a stream failed")

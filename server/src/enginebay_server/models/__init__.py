@@ -1,5 +1,5 @@
 """The models of a server and what state they are in."""
 
-from enginebay_server.models.table import ModelEntry, ModelTable, State
+from enginebay_server.models.table import CLOSE_SECONDS, ModelEntry, ModelTable, State
 
-__all__ = ["ModelEntry", "ModelTable", "State"]
+__all__ = ["CLOSE_SECONDS", "ModelEntry", "ModelTable", "State"]

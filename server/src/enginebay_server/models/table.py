@@ -9,13 +9,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from enginebay_core.api import EngineBayError, ModelNotFound
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import RunningModel, open_model
 from enginebay_server.errors import Draining, ModelFailed, ModelLoading, quote
 
-PROGRESS_SECONDS = 2.0
+PROGRESS_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class ModelTable:
             alias: entry for entry in self.entries.values() for alias in entry.config.aliases
         }
         self._closing = False
+        self._closed = False
 
     async def load(self) -> None:
         """Returns when every model is ready or has failed; raises nothing."""
@@ -103,11 +106,20 @@ class ModelTable:
         self._closing = True
 
     def close(self) -> None:
-        """End what still runs with EngineClosed and free all models. Blocks; safe to repeat."""
+        """End what still runs with EngineClosed and free all models, side by side. Blocks, though
+        never for long: an engine that hangs is left behind. Safe to repeat.
+        """
         self._closing = True
-        for entry in self.entries.values():
-            if entry.running is not None:
-                entry.running.close()
+        if self._closed:
+            return
+        self._closed = True
+        running = [entry.running for entry in self.entries.values() if entry.running is not None]
+        closing = [threading.Thread(target=model.close, daemon=True) for model in running]
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     async def _load(self, entry: ModelEntry) -> None:
         """A daemon thread: one that hangs must not keep the process from ending."""

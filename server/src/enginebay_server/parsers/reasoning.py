@@ -63,11 +63,11 @@ class ReasoningReader:
         total = Part()
         start = 0
         for index, token in enumerate(ids):
-            if token == (self._tags.closing if self._thinking else self._tags.opening):
+            if token in (self._tags.opening, self._tags.closing):
                 total = _joined(total, self._push_plain(ids[start:index]))
                 if total.stopped:
                     return total
-                total = _joined(total, self._switch())
+                total = _joined(total, self._take_tag(token == self._tags.opening))
                 start = index + 1
         return _joined(total, self._push_plain(ids[start:]))
 
@@ -81,11 +81,15 @@ class ReasoningReader:
         piece = self._streamer.push(ids)
         return self._shown(piece.text, len(piece.ids), piece.stopped is not None)
 
-    def _switch(self) -> Part:
-        """Settle the tag's own id, and what the block before it held back."""
+    def _take_tag(self, thinking: bool) -> Part:
+        """Settle the tag's own id, and what the block before it held back. A tag that changes
+        nothing, as a second opening, is dropped all the same.
+        """
+        if thinking == self._thinking:
+            return Part(settled=1)
         held = self.flush()
-        self._thinking = not self._thinking
-        self._streamer = self._open_reasoning() if self._thinking else self._open_content()
+        self._thinking = thinking
+        self._streamer = self._open_reasoning() if thinking else self._open_content()
         self._at_start = True
         self._newlines = ""
         return _joined(held, Part(settled=1))

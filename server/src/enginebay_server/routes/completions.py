@@ -34,6 +34,7 @@ async def create_completion(request: Request) -> Response:
     body = await read_object(request, service.settings.max_body_bytes)
     fields = read(CompletionRequest, body)
     admitted, answer = await while_connected(request, _begin(fields, service))
+    service.note_ignored(admitted.ignored)
     return await reply(
         request,
         fields,
