@@ -143,9 +143,10 @@ def test_a_failed_load_holds_nothing(load: Call, checkpoint: Call) -> None:
         return sum(type(each).__name__ == "LlamaForCausalLM" for each in gc.get_objects())
 
     before = count_models()
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError) as kept:
         load("llama", max_length=129)
     assert count_models() == before
+    assert kept.value.__traceback__ is not None  # which would hold what its frames hold
 
 
 def test_a_device_map_places_the_layers(lab: Any) -> None:

@@ -122,6 +122,31 @@ def test_one_clear_error(fault: str, copy: Path, capfd: pytest.CaptureFixture[st
     assert capfd.readouterr() == ("", "")
 
 
+REMOTE_CODE = """
+from transformers import LlamaConfig, LlamaForCausalLM
+class Config(LlamaConfig):
+    model_type = "mine"
+class Mine(LlamaForCausalLM):
+    config_class = Config
+"""
+
+
+def test_code_beside_the_weights_runs_when_trusted(
+    checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", tmp_path / "code")
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    model = Path(shutil.copytree(checkpoint("llama"), tmp_path / "mine"))
+    (model / "code.py").write_text(REMOTE_CODE)
+    auto_map = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Mine"}
+    change_config(model, model_type="mine", auto_map=auto_map)
+    options = TransformersOptions(device="cpu", trust_remote_code=True)
+    engine = TransformersBackend().load(model, options, lambda *_: None)
+    assert engine.spec.facts["architecture"] == "Mine"
+    assert engine.spec.max_sequences == 8
+    engine.close()
+
+
 def test_weights_are_read_for_their_dtype(copy: Path) -> None:
     assert Checkpoint.open(copy).weights_dtype == "F32"
     path = copy / "model.safetensors"
