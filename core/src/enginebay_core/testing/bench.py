@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, TypeVar
@@ -21,16 +21,20 @@ from enginebay_core.api import (
     Tokenizer,
     TokenLogprob,
 )
-from enginebay_core.engine import StepGenerator
+from enginebay_core.engine import QueueLimits, StepGenerator
 from enginebay_core.testing.direct import Direct
 from enginebay_core.testing.expect import expect
 from enginebay_core.testing.recorder import Recorder
 from enginebay_core.testing.subject import Plan, open_subject
+from enginebay_core.testing.traces import traces
 
 ResultT = TypeVar("ResultT")
 
 OUTPUT_LENGTH: Final = 32
 PROMPT_LENGTH: Final = 200
+QUEUE_LENGTH: Final = 1024
+CROWD: Final = 32
+"""Requests that ``together`` has under way at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,16 @@ class Answer:
 class Bench:
     """Loaded when made. Every check starts with an idle engine and, over a step engine, with a
     scheduler of its own; ``rest`` ends the check, ``close`` ends it all. ``kept`` is for what is
-    worked out once and used by several checks.
+    worked out once and used by several checks; ``before`` is what was in the process before it.
     """
 
     def __init__(self, plan: Plan, *, timeout: float) -> None:
+        self.before = traces()
+        self.plan = plan
         self.subject = open_subject(plan)
         self.notes: list[str] = []
         self.kept: dict[str, Any] = {}
-        self.closed = False
+        self.closed = self.spent = False
         self._timeout = timeout
         self._scheduler: StepGenerator | None = None
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
@@ -78,7 +84,8 @@ class Bench:
         if self.subject.generator is not None:
             return self.subject.generator
         if self._scheduler is None:
-            self._scheduler = StepGenerator(self.engine, self.subject.name)
+            queue = QueueLimits(QUEUE_LENGTH, self._timeout)
+            self._scheduler = StepGenerator(self.engine, self.subject.name, queue)
         return self._scheduler
 
     @property
@@ -110,9 +117,15 @@ class Bench:
 
         return self._runner.run(limited())
 
-    async def answer(self, request: GenerationRequest) -> Answer:
-        """Run one request to its end, checking the shape of the stream on the way."""
-        steps = [step async for step in self.generator.generate(request)]
+    async def answer(
+        self, request: GenerationRequest, on_step: Callable[[], object] = lambda: None
+    ) -> Answer:
+        """Run one request to its end; ``on_step`` is called as steps come."""
+        steps = []
+        async with self.open(request) as coming:
+            async for step in coming:
+                steps.append(step)
+                on_step()
         return collect(steps, request)
 
     def lone(self, request: GenerationRequest) -> Answer:
@@ -123,17 +136,23 @@ class Bench:
         return self._answers[key]
 
     def together(self, requests: Sequence[GenerationRequest]) -> list[Answer]:
-        """Start all at once."""
+        """Start all at once, or in crowds where they are very many."""
 
-        async def gather() -> list[Answer]:
-            return list(await asyncio.gather(*(self.answer(request) for request in requests)))
+        async def gather(crowd: Sequence[GenerationRequest]) -> list[Answer]:
+            return list(await asyncio.gather(*(self.answer(request) for request in crowd)))
 
-        return self.run(gather())
+        crowds = (requests[start : start + CROWD] for start in range(0, len(requests), CROWD))
+        return [answer for crowd in crowds for answer in self.run(gather(crowd))]
+
+    async def outcomes(self, requests: Sequence[GenerationRequest]) -> list[Answer | BaseException]:
+        """Answers, or what was raised instead; all start at once."""
+        started = [self.answer(request) for request in requests]
+        return list(await asyncio.gather(*started, return_exceptions=True))
 
     @asynccontextmanager
     async def open(
         self, request: GenerationRequest
-    ) -> AsyncIterator[AsyncIterator[GenerationStep]]:
+    ) -> AsyncIterator[AsyncGenerator[GenerationStep, None]]:
         """The steps of one request; leaving the block leaves the request."""
         steps = self.generator.generate(request)
         try:
@@ -158,6 +177,19 @@ class Bench:
         given = {"sampling": self.greedy(), **fields}
         room = self.limits.context_length - len(prompt)
         return GenerationRequest(tuple(prompt), min(max_tokens, room), **given)
+
+    def tasks(self) -> list[str]:
+        """Tasks left on the event loop, while nothing runs there."""
+        return sorted(repr(task.get_coro()) for task in asyncio.all_tasks(self._runner.get_loop()))
+
+    def stop(self) -> None:
+        """Close what generates, requests or not. A Generator that came so is spent."""
+        self.spent = self.subject.engine is None
+        self.generator.close()
+
+    def reopened(self) -> Bench:
+        """The same backend, loaded anew."""
+        return Bench(self.plan, timeout=self._timeout)
 
     def rest(self) -> None:
         """The check is over: end its scheduler, so that the next one finds an idle engine."""

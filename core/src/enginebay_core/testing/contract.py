@@ -61,6 +61,8 @@ class BackendContract(Checks):
         """Load once; a load that failed fails every check with the same words."""
         if cls._failure is not None:
             raise cls._failure
+        if cls._bench is not None and cls._bench.spent:
+            cls._bench.close()
         if cls._bench is None or cls._bench.closed:
             try:
                 cls._bench = Bench(cls._plan(), timeout=cls.timeout)

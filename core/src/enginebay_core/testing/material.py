@@ -12,6 +12,9 @@ from enginebay_core.testing.bench import OUTPUT_LENGTH, PROMPT_LENGTH, Bench
 VARIED: Final = 8
 """Distinct ids that a witness text of 32 has at least; a text of one repeated id shows no fault."""
 
+TOP_LOGPROBS: Final = 20
+"""As many as OpenAI lets a client ask for."""
+
 TEXTS: Final = (
     "Count from one to twenty in words.",
     "你好!请介绍一下你自己。",
@@ -81,3 +84,9 @@ def _fit(bench: Bench, ids: list[int]) -> tuple[int, ...]:
     """The end of the prompt, where the context is short."""
     room = max(1, bench.limits.context_length - OUTPUT_LENGTH)
     return tuple(ids[-min(room, PROMPT_LENGTH) :])
+
+
+def top_count(bench: Bench) -> int:
+    """How many logprobs the backend tells, of those that a client may ask for."""
+    limit = bench.subject.capabilities.of("top_logprobs").maximum
+    return min(TOP_LOGPROBS, bench.limits.vocab_size, TOP_LOGPROBS if limit is None else int(limit))

@@ -24,6 +24,7 @@ ISOLATED: Final = (
     "-pno:cacheprovider",
     "-pno:terminal",
     "-pno:warnings",
+    "-pno:faulthandler",
 )
 """No files of the project, no cache on disk, and no output but our own."""
 

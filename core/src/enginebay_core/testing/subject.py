@@ -11,12 +11,13 @@ from enginebay_core.api import (
     Backend,
     Capabilities,
     ConfigError,
+    EngineOptions,
     Generator,
     JsonValue,
     StepEngine,
     Tokenizer,
 )
-from enginebay_core.config import parse_options
+from enginebay_core.config import ModelConfig, parse_options
 from enginebay_core.placement.checkpoint import read_checkpoint
 from enginebay_core.placement.inline import load_engine, make_generator
 from enginebay_core.plugins import MODELS, list_plugins, resolve_model
@@ -42,6 +43,7 @@ class Subject:
 
     name: str
     model: str
+    options: type[EngineOptions]
     capabilities: Capabilities
     tokenizer: Tokenizer
     stop_ids: frozenset[int]
@@ -63,15 +65,17 @@ def open_subject(plan: Plan) -> Subject:
     tokenizer = plan.make_tokenizer(backend.tokenizer, directory)
     checkpoint = read_checkpoint(directory, tokenizer)
     engine = load_engine(plan.backend, backend, directory, options, ignore_progress)
+    config = ModelConfig(backend=plan.backend, model=plan.model)
     steps = isinstance(engine, StepEngine)
     return Subject(
         name=plan.backend,
         model=plan.model,
+        options=backend.options,
         capabilities=backend.capabilities(engine),
         tokenizer=tokenizer,
         stop_ids=checkpoint.stop_ids,
         engine=Recorder(engine) if isinstance(engine, StepEngine) else None,
-        generator=None if steps else make_generator(engine, plan.backend),
+        generator=None if steps else make_generator(engine, config),
     )
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from enginebay_core.api import SamplerMemory, SampleRow, SamplingParams
+from enginebay_core.api import SampleRow, SamplingParams
 from enginebay_core.testing.bench import Bench
-from enginebay_core.testing.expect import Floats
 from enginebay_core.testing.marks import proves, step_engines
 from enginebay_core.testing.oracle import (
+    ROWS,
     best_ids,
     draws,
     expect_all,
-    expect_rows,
+    expect_histories,
+    expect_params,
     logit_rows,
+    packed,
 )
-
-ROWS = 48
 
 
 class Sampler:
@@ -239,50 +237,3 @@ class Sampler:
         params = SamplingParams(temperature=0)
         rows = [SampleRow(index, params, (1,), ()) for index in (7, 2, 11, 0, 5)]
         expect_all(bench, values, rows, "rows out of order")
-
-
-def expect_params(bench: Bench, grid: Sequence[dict[str, float]]) -> None:
-    """Each set of parameters on many rows of logits, each row with a seed of its own."""
-    __tracebackhide__ = True
-    values = logit_rows(bench, ROWS)
-    params = [
-        SamplingParams(**{"temperature": 1.0, **grid[i % len(grid)]}, seed=i)  # type: ignore[arg-type]  # int and float fields by name
-        for i in range(ROWS)
-    ]
-    expect_all(bench, values, list(draws(params, ROWS)), "sample")
-
-
-def expect_histories(bench: Bench, grid: Sequence[dict[str, float]], shift: float = 0.0) -> None:
-    """Outputs that grow from call to call, of ids that are likely, some of them in the prompt."""
-    __tracebackhide__ = True
-    values = logit_rows(bench, ROWS, 4) + np.float32(shift)
-    outputs: list[list[int]] = [[] for _ in range(ROWS)]
-    rows = [history_row(i, values[i], outputs[i], grid) for i in range(ROWS)]
-    logits = bench.engine.forge(values)
-    if logits is None:
-        bench.skip("the kit cannot make logits of this array library; it has no array namespace")
-    for step in range(5):
-        expect_rows(bench, logits, rows, f"after {step} ids")
-        for index, output in enumerate(outputs):
-            likely = best_ids(values[index], 6)
-            output.append(likely[(0, 0, 1, 0, 2)[step]])
-
-
-def history_row(
-    index: int, logits: Floats, output: list[int], grid: Sequence[dict[str, float]]
-) -> SampleRow:
-    likely = best_ids(logits, 6)
-    fields = {"temperature": (0.0, 1.0)[index // len(grid) % 2], **grid[index % len(grid)]}
-    params = SamplingParams(**fields, seed=index)  # type: ignore[arg-type]  # fields by name
-    prompt = (likely[1], likely[3], likely[3])
-    return SampleRow(index, params, prompt, output, memory=SamplerMemory())
-
-
-def packed(
-    allowed: np.ndarray[tuple[int], np.dtype[np.bool_]],
-) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """One bit per id, little end first, in whole int32 words."""
-    words = np.zeros(-(-allowed.size // 32) * 4, np.uint8)
-    bits = np.packbits(allowed, bitorder="little")
-    words[: bits.size] = bits
-    return words.view(np.int32)

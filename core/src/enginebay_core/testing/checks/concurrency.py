@@ -1,0 +1,98 @@
+"""Many requests at once: each gets what it gets alone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from enginebay_core.api import GenerationRequest, SamplingParams
+from enginebay_core.testing.bench import Answer, Bench
+from enginebay_core.testing.equality import expect_same_text
+from enginebay_core.testing.material import random_ids, witness_prompts
+
+
+class Concurrency:
+    def test_joining_late(self, bench: Bench) -> None:
+        """A request that joins while others decode changes neither them nor itself.
+
+        A failure usually means that the newcomer's prefill writes into a running slot, or that a
+        batch's positions are recomputed from its longest row. Repair: run
+        test_mixed_steps_equal_apart and test_parked_slots_do_not_change first.
+        """
+        requests = [bench.ask(prompt) for prompt in witness_prompts(bench, 3)]
+        answers = bench.run(_staggered(bench, requests))
+        for request, answer in zip(requests, answers, strict=True):
+            expect_same_text(bench, request, answer, "joined one after the other")
+
+    def test_a_long_prompt_beside_short_ones(self, bench: Bench) -> None:
+        """A prompt long enough to come in chunks, beside texts that decode.
+
+        A failure usually means that chunks of a prompt are mixed up with the decode rows between
+        them. Repair: run test_chunks_equal_the_whole_prompt first.
+        """
+        room = bench.limits.context_length - 16
+        lengthy = bench.ask(random_ids(bench, min(room, 600), 300), 12)
+        short = [bench.ask(prompt) for prompt in witness_prompts(bench, 3)]
+        requests = [*short, lengthy]
+        for request, answer in zip(requests, bench.together(requests), strict=True):
+            expect_same_text(bench, request, answer, "a long prompt beside three short")
+
+    def test_room_that_was_left_is_clean(self, bench: Bench) -> None:
+        """Requests that take the room of others, who left in mid-text, see nothing of them.
+
+        A failure usually means that a slot keeps its old length, or a sampler its old counts,
+        when a request is cancelled. Repair: all state of a sequence begins with the sequence.
+        """
+        prompts = witness_prompts(bench, 16)
+        leavers = [bench.ask(prompt) for prompt in prompts[8:]]
+        stayers = [bench.ask(prompt) for prompt in prompts[:8]]
+        answers = bench.run(_after_leavers(bench, leavers, stayers))
+        for request, answer in zip(stayers, answers, strict=True):
+            expect_same_text(bench, request, answer, "in room that others left")
+
+    def test_sixteen_interleaved(self, bench: Bench) -> None:
+        """Sixteen requests of different prompts, lengths and sampling, each as alone.
+
+        A failure here, with the smaller checks passing, usually means state that is kept per row
+        of the batch instead of per request, as rows come and go. Repair: key all state by slot or
+        by request.
+        """
+        prompts = witness_prompts(bench, 16)
+        requests = [bench.ask(prompt, 3 + 3 * i) for i, prompt in enumerate(prompts)]
+        if bench.claims("seed"):
+            for index in range(0, 16, 2):
+                sampling = SamplingParams(seed=index)
+                requests[index] = replace(requests[index], sampling=sampling, choice=index % 3)
+        for request, answer in zip(requests, bench.together(requests), strict=True):
+            expect_same_text(bench, request, answer, "one of sixteen")
+
+
+async def _staggered(bench: Bench, requests: list[GenerationRequest]) -> list[Answer]:
+    """Each request starts when the one before has brought its first ids."""
+    running: list[asyncio.Task[Answer]] = []
+    for request in requests:
+        begun = asyncio.Event()
+        running.append(asyncio.create_task(_announce(bench, request, begun)))
+        await begun.wait()
+    return list(await asyncio.gather(*running))
+
+
+async def _announce(bench: Bench, request: GenerationRequest, begun: asyncio.Event) -> Answer:
+    try:
+        return await bench.answer(request, begun.set)
+    finally:
+        begun.set()
+
+
+async def _after_leavers(
+    bench: Bench, leavers: list[GenerationRequest], stayers: list[GenerationRequest]
+) -> list[Answer]:
+    async def leave(request: GenerationRequest) -> None:
+        async with bench.open(request) as steps:
+            for _ in range(3):
+                await anext(steps, None)
+
+    left = [asyncio.create_task(leave(request)) for request in leavers]
+    stayed = [asyncio.create_task(bench.answer(request)) for request in stayers]
+    await asyncio.gather(*left)
+    return list(await asyncio.gather(*stayed))

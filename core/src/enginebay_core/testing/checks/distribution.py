@@ -1,0 +1,178 @@
+"""Request fields by what the logprobs say must happen: for every backend that tells them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from enginebay_core.api import SamplingParams
+from enginebay_core.testing.bench import Answer, Bench
+from enginebay_core.testing.expect import expect
+from enginebay_core.testing.marks import needs, proves
+from enginebay_core.testing.material import top_count, witness_prompts
+
+DRAWS = 300
+
+
+class Distribution:
+    @proves("top_k")
+    @needs("top_logprobs")
+    def test_top_k_keeps_k(self, bench: Bench) -> None:
+        """With top_k=4 and a flat temperature, just the four best ids come, and all four.
+
+        A failure usually means one candidate too many or too few. Repair: keep the k highest.
+        """
+        prompt, best = first_choices(bench)
+        flat: dict[str, Any] = {"temperature": 100.0} if bench.claims("temperature") else {}
+        seen = set(first_ids(bench, prompt, top_k=4, **flat))
+        allowed = {entry[0] for entry in best[:4]}
+        expect(seen <= allowed, f"ids {sorted(seen - allowed)!r} are not among the four best")
+        expect(not flat or seen == allowed, f"{sorted(allowed - seen)!r} never came in {DRAWS}")
+
+    @proves("top_p")
+    @needs("top_logprobs")
+    def test_top_p_keeps_the_nucleus(self, bench: Bench) -> None:
+        """Only ids of the nucleus come: the fewest best that together reach top_p.
+
+        A failure usually means that the crossing id is left out or one more let in. Repair: keep
+        up to and including the id that reaches top_p.
+        """
+        prompt, best = first_choices(bench)
+        sums = running_sums([math.exp(logprob) for _, logprob in best])
+        share = (sums[1] + sums[2]) / 2  # so that the third id is the one that crosses
+        seen = set(first_ids(bench, prompt, top_p=share))
+        allowed = {entry[0] for entry in best[:3]}
+        expect(seen <= allowed, f"top_p={share:.4f}: {sorted(seen - allowed)!r} came too")
+        expect_seen(seen, best[:3], f"top_p={share:.4f}")
+
+    @proves("min_p")
+    @needs("top_logprobs")
+    def test_min_p_keeps_the_likely(self, bench: Bench) -> None:
+        """Only ids at least min_p times as likely as the best come.
+
+        A failure usually means that min_p is compared with the probability itself. Repair: keep
+        p >= min_p * p_max.
+        """
+        prompt, best = first_choices(bench)
+        ratios = [math.exp(logprob - best[0][1]) for _, logprob in best]
+        share = (ratios[2] + ratios[3]) / 2
+        seen = set(first_ids(bench, prompt, min_p=share))
+        allowed = {entry[0] for entry in best[:3]}
+        expect(seen <= allowed, f"min_p={share:.4f}: {sorted(seen - allowed)!r} came too")
+        expect_seen(seen, best[:3], f"min_p={share:.4f}")
+
+    @proves("temperature")
+    @needs("top_logprobs")
+    def test_temperature_sets_the_odds(self, bench: Bench) -> None:
+        """Of the two best ids, one is exp(difference / temperature) times as frequent.
+
+        A failure usually means a temperature that multiplies, or is applied twice. Repair: divide
+        the logits by it, once.
+        """
+        prompt, best = first_choices(bench)
+        difference = best[0][1] - best[1][1]
+        temperature = min(100.0, max(0.05, difference / math.log(3)))
+        odds = 1 / (1 + math.exp(-difference / temperature))
+        ids = first_ids(bench, prompt, temperature=temperature)
+        first, second = ids.count(best[0][0]), ids.count(best[1][0])
+        count = first + second
+        if count < 20:
+            bench.skip("the two best ids are too rare to count")
+        spread = 5 * math.sqrt(odds * (1 - odds) / count)
+        share = first / count
+        expect(
+            abs(share - odds) < spread + 0.01,
+            f"temperature={temperature:.2f}: the best id came in {share:.0%} of {count} draws of "
+            f"the two best, expected {odds:.0%}",
+        )
+
+    @proves("presence_penalty")
+    @needs("top_logprobs")
+    def test_presence_penalty_is_paid_once(self, bench: Bench) -> None:
+        """Greedy with a presence penalty gives the ids worked out from the logprobs.
+
+        A failure usually means that it counts every time, or the prompt. Repair: subtract it once
+        from each id of the output.
+        """
+        expect_penalty(bench, "presence_penalty", lambda count: 2.0 * (count > 0))
+
+    @proves("frequency_penalty")
+    @needs("top_logprobs")
+    def test_frequency_penalty_is_paid_each_time(self, bench: Bench) -> None:
+        """Greedy with a frequency penalty gives the ids worked out from the logprobs.
+
+        A failure usually means that it counts once, or the prompt. Repair: subtract it for every
+        time that the id stands in the output.
+        """
+        expect_penalty(bench, "frequency_penalty", lambda count: 2.0 * count)
+
+
+def first_choices(bench: Bench) -> tuple[tuple[int, ...], list[tuple[int, float]]]:
+    """A prompt whose first id is the least certain, with its candidates and their logprobs."""
+    found = bench.kept.get("first choices")
+    if found is None:
+        sampling = bench.greedy(logprobs=top_count(bench))
+        prompts = witness_prompts(bench, 16)
+        answers = bench.together([bench.ask(prompt, 1, sampling=sampling) for prompt in prompts])
+        told = [[(e.id, e.logprob) for e in answer.logprobs[0][1:]] for answer in answers]
+        found = bench.kept["first choices"] = min(
+            zip(prompts, told, strict=True), key=lambda pair: pair[1][0][1] - pair[1][3][1]
+        )
+    prompt, best = found
+    return prompt, best
+
+
+def first_ids(bench: Bench, prompt: tuple[int, ...], **fields: Any) -> list[int]:
+    """The first id, drawn with many seeds. Remembered for the fields that were asked."""
+    requests = [
+        bench.ask(prompt, 1, sampling=SamplingParams(seed=seed, **fields)) for seed in range(DRAWS)
+    ]
+    return [answer.ids[0] for answer in bench.together(requests)]
+
+
+def expect_seen(seen: set[int], best: list[tuple[int, float]], what: str) -> None:
+    """Every candidate that is not rare has come."""
+    __tracebackhide__ = True
+    total = sum(math.exp(logprob) for _, logprob in best)
+    for token, logprob in best:
+        share = math.exp(logprob) / total
+        rare = (1 - share) ** DRAWS > 1e-6
+        expect(
+            rare or token in seen, f"{what}: id {token}, {share:.0%} of what is left, never came"
+        )
+
+
+def running_sums(values: list[float]) -> list[float]:
+    return [sum(values[: index + 1]) for index in range(len(values))]
+
+
+def expect_penalty(bench: Bench, field: str, penalty: Callable[[int], float]) -> None:
+    """Each greedy id leads by logprob less penalty, among those that the answer tells."""
+    __tracebackhide__ = True
+    count = top_count(bench)
+    params: dict[str, Any] = {field: 2.0}
+    sampling = replace(bench.greedy(logprobs=count), **params)
+    moved = 0
+    for prompt in witness_prompts(bench, 4):
+        repeats = bench.lone(bench.ask(prompt)).ids[:4]
+        answer = bench.run(bench.answer(bench.ask((*prompt, *repeats), sampling=sampling)))
+        expect_adjusted(answer, field, penalty)
+        pairs = zip(answer.ids, answer.logprobs, strict=True)
+        moved += sum(entry[1].id != token for token, entry in pairs)
+    if not moved:
+        bench.skip(f"{field} of 2 moved no choice in four texts, so that nothing can be told")
+
+
+def expect_adjusted(answer: Answer, field: str, penalty: Callable[[int], float]) -> None:
+    __tracebackhide__ = True
+    for index, (token, entry) in enumerate(zip(answer.ids, answer.logprobs, strict=True)):
+        before = answer.ids[:index]
+        adjusted = {e.id: e.logprob - penalty(before.count(e.id)) for e in entry}
+        best = max(adjusted.values())
+        expect(
+            adjusted[token] >= best - 0.01,
+            f"{field}=2 at output index {index}: id {token} leads with {adjusted[token]:.3f} after "
+            f"the penalty, another has {best:.3f}",
+        )
