@@ -8,6 +8,7 @@ fault, 130 Ctrl-C.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -63,13 +64,16 @@ app.add_typer(models_commands, name="models")
 app.add_typer(config_commands, name="config")
 
 
-def main() -> NoReturn:
-    """The console script: never returns, and shows a trace only for what nobody foresaw."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The console script, which exits, and shows a trace only for what nobody foresaw.
+
+    ``arguments`` None means this process's own.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows "?"
     try:
-        app(prog_name="enginebay")
+        app(arguments, prog_name="enginebay")
     except Exception as error:
         from enginebay_core.api import EngineBayError
 

@@ -84,7 +84,11 @@ def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A backend.")],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="The model to load; else one that the kit makes."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Default: the installed model of the backend's own name, else the bundled one.",
+        ),
     ] = None,
     option: OptionPairs = None,
     report: Annotated[
@@ -93,7 +97,8 @@ def check(
 ) -> None:
     """Prove what a backend claims: run the contract kit on it.
 
-    The exit code is 0 when every claim is proved, 1 when one is not. Needs pytest.
+    The exit code is 0 when every claim is proved, 1 when one is not, 2 when nothing could be
+    tested. Needs pytest.
 
     \b
     Examples:
