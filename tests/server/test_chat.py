@@ -101,13 +101,14 @@ def test_content_parts_are_one_text(client: OpenAI) -> None:
 
 
 def test_developer_is_system_and_several_become_one(toys: Running) -> None:
-    def text(*roles: str) -> str:
-        system = [{"role": role, "content": f"Rule {i}"} for i, role in enumerate(roles)]
-        body = {"model": "toy", "messages": [*system, *HELLO], "temperature": 0, "max_tokens": 16}
+    def text(*system: tuple[str, str]) -> str:
+        messages = [*({"role": role, "content": said} for role, said in system), *HELLO]
+        body = {"model": "toy", "messages": messages, "temperature": 0, "max_tokens": 16}
         return str(toys.post(body).json()["choices"][0]["message"]["content"])
 
-    assert text("system", "developer") == text("developer", "system") == text("system", "system")
-    assert text("developer") == text("system") != text("system", "system")
+    merged = text(("system", "Be kind.\n\nBe brief."))
+    assert text(("system", "Be kind."), ("developer", "Be brief.")) == merged
+    assert text(("developer", "Be kind.")) == text(("system", "Be kind.")) != merged
 
 
 def test_n_choices_differ_and_the_prompt_counts_once(client: OpenAI) -> None:
