@@ -15,10 +15,11 @@ from enginebay_core.api import (
     FinishReason,
     GenerationRequest,
     GenerationStep,
+    Overloaded,
     RequestError,
     SamplingParams,
 )
-from enginebay_core.engine import StepGenerator
+from enginebay_core.engine import QueueLimits, StepGenerator
 from enginebay_core.toy import ToyEngine
 
 GREEDY = SamplingParams(temperature=0)
@@ -26,8 +27,8 @@ KINDS: tuple[Batching, ...] = ("mixed", "chunk", "single")
 
 
 @contextmanager
-def toy(**options: Any) -> Iterator[StepGenerator]:
-    generator = StepGenerator(ToyEngine(**options), "toy")
+def toy(queue: QueueLimits | None = None, **options: Any) -> Iterator[StepGenerator]:
+    generator = StepGenerator(ToyEngine(**options), "toy", queue)
     try:
         yield generator
     finally:
@@ -184,6 +185,23 @@ async def test_a_failing_step_ends_its_requests_and_no_others() -> None:
         assert "'toy'" in str(failed[0])
         assert len(await later) == 5
         await settle(generator)
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    with toy(QueueLimits(length=2), max_sequences=1, step_seconds=0.01) as generator:
+        asked = [asyncio.create_task(ids_of(generator, ask(n, 20))) for n in range(2, 12)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Overloaded)]
+    assert (len(answers) - len(refused), len(refused)) == (3, 7)
+
+
+async def test_nobody_waits_longer_than_allowed() -> None:
+    with toy(QueueLimits(seconds=0.2), max_sequences=1, step_seconds=0.01) as generator:
+        running = asyncio.create_task(ids_of(generator, ask(4, 80)))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Overloaded, match=r"no room within 0\.2 s"):
+            await ids_of(generator, ask(5))
+        assert len(await running) == 80
 
 
 async def test_closing_ends_what_runs_and_what_waits() -> None:

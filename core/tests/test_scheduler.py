@@ -54,6 +54,11 @@ class World:
         self.scheduler.add(sequence)
         return sequence
 
+    def fail(self) -> list[Sequence]:
+        """A step that the engine raises in, before it did anything."""
+        plan = self.scheduler.plan()
+        return self.scheduler.fail(plan) if plan else []
+
     def step(self) -> bool:
         plan = self.scheduler.plan()
         if plan is None:
@@ -156,7 +161,7 @@ requests = st.builds(
 def test_every_request_gets_its_lone_runs_ids(
     wanted: list[tuple[GenerationRequest, int, int]], spec: dict[str, Any]
 ) -> None:
-    """Random arrivals, lengths, prefixes, memory sizes and leaving clients."""
+    """Random arrivals, lengths, prefixes, memory sizes, leaving clients and failing steps."""
     world = World(**spec)
     left: list[Sequence] = []
     stayed: list[tuple[GenerationRequest, Sequence]] = []
@@ -169,7 +174,10 @@ def test_every_request_gets_its_lone_runs_ids(
             left.append(sequence)
         else:
             stayed.append((request, sequence))
+        if leaves == 11:
+            left += world.fail()
     world.run()
+    stayed = [(request, sequence) for request, sequence in stayed if sequence not in left]
     for request, sequence in stayed:
         assert world.output(sequence) == lone(request)
         assert world.answers[sequence][-1].finish is not None

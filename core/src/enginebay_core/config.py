@@ -37,6 +37,15 @@ class Defaults(BaseModel):
         return Defaults(**{**other.model_dump(), **mine})
 
 
+class Queue(BaseModel):
+    """Requests that find no room in the engine wait here; beyond these bounds they get a 503."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    length: int = Field(256, ge=0, description="How many sequences may wait.")
+    seconds: float = Field(60.0, gt=0, description="How long each may wait.")
+
+
 class ModelConfig(BaseModel):
     """One ``[models.NAME]`` table."""
 
@@ -53,6 +62,7 @@ class ModelConfig(BaseModel):
     defaults: Defaults = Field(
         default=Defaults(), description="Request fields' values where a request has none."
     )
+    queue: Queue = Field(default=Queue(), description="Who may wait, and for how long.")
     tokenizer: str | None = Field(
         None, description="Name of an installed tokenizer. Default: the backend's choice."
     )

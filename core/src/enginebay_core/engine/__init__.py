@@ -1,5 +1,6 @@
 """Makes a Generator of a StepEngine: continuous batching on one thread per engine."""
 
 from enginebay_core.engine.generator import StepGenerator
+from enginebay_core.engine.queue import QueueLimits
 
-__all__ = ["StepGenerator"]
+__all__ = ["QueueLimits", "StepGenerator"]

@@ -8,16 +8,17 @@ from enginebay_core.api import GenerationRequest, GenerationStep, Limits, StepEn
 from enginebay_core.engine.check import check_request
 from enginebay_core.engine.loop import EngineLoop
 from enginebay_core.engine.mailbox import Mailbox
+from enginebay_core.engine.queue import QueueLimits
 from enginebay_core.engine.sequence import Sequence
 
 
 class StepGenerator:
     """Owns the engine from here on. ``name`` is the backend's, for messages and logs."""
 
-    def __init__(self, engine: StepEngine, name: str) -> None:
+    def __init__(self, engine: StepEngine, name: str, queue: QueueLimits | None = None) -> None:
         spec = engine.spec
         self._limits = Limits(spec.vocab_size, spec.context_length, spec.facts)
-        self._loop = EngineLoop(engine, name)
+        self._loop = EngineLoop(engine, name, queue or QueueLimits())
 
     @property
     def limits(self) -> Limits:

@@ -6,11 +6,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
-from enginebay_core.api import EngineBayError, EngineClosed, EngineError, StepEngine
+from enginebay_core.api import EngineBayError, EngineClosed, EngineError, Overloaded, StepEngine
 from enginebay_core.engine.mailbox import deliver
+from enginebay_core.engine.queue import QueueLimits
 from enginebay_core.engine.scheduler import Plan, Scheduler
 from enginebay_core.engine.sequence import Sequence
 
@@ -22,11 +23,12 @@ CLOSE_SECONDS = 10.0
 class EngineLoop:
     """Starts its thread at once; ``close`` ends it and closes the engine on that same thread."""
 
-    def __init__(self, engine: StepEngine, name: str) -> None:
+    def __init__(self, engine: StepEngine, name: str, queue: QueueLimits) -> None:
         self.steps = 0
         self.scheduler = Scheduler(engine.spec)
         self._engine = engine
         self._name = name
+        self._queue = queue
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -34,12 +36,21 @@ class EngineLoop:
         self._thread.start()
 
     def submit(self, sequence: Sequence) -> None:
-        """From any thread. Raises EngineClosed once ``close`` was called."""
+        """From any thread. Raises EngineClosed once ``close`` was called, and Overloaded when
+        the queue is full.
+        """
         with self._wake:
             if self._closing:
                 raise EngineClosed(f"backend {self._name!r} is closed")
+            self._refuse_when_full()
             self._inbox.append(partial(self.scheduler.add, sequence))
             self._wake.notify()
+
+    def _refuse_when_full(self) -> None:
+        """Submitted in this instant counts as waiting: whether it can start, the next step says."""
+        waiting = self.scheduler.waiting + len(self._inbox)
+        if waiting >= self._queue.length + self.scheduler.free:
+            raise Overloaded(f"{waiting} requests wait for backend {self._name!r} already")
 
     def cancel(self, sequence: Sequence) -> None:
         """From any thread: drop the sequence before the next step."""
@@ -61,6 +72,7 @@ class EngineLoop:
 
     def _run(self) -> None:
         while self._drain_inbox():
+            self._expire()
             self._step()
         self._end()
 
@@ -90,10 +102,14 @@ class EngineLoop:
             deliver((sequence.mailbox, step) for sequence, step in steps)
 
     def _fail(self, plan: Plan) -> None:
-        for sequence in plan.sequences:
-            self.scheduler.drop(sequence, keep=False)
         message = f"backend {self._name!r} failed on this request; the server's log has the reason"
-        self._end_sequences(plan.sequences, EngineError, message)
+        self._end_sequences(self.scheduler.fail(plan), EngineError, message)
+
+    def _expire(self) -> None:
+        """Let those go who have waited for a slot for too long."""
+        late = self.scheduler.expire(time.monotonic() - self._queue.seconds)
+        message = f"no room within {self._queue.seconds:g} s: backend {self._name!r} is busy"
+        self._end_sequences(late, Overloaded, message)
 
     def _end(self) -> None:
         self._end_all()
@@ -104,12 +120,14 @@ class EngineLoop:
 
     def _end_all(self) -> None:
         message = f"backend {self._name!r} was closed before this request was done"
-        self._end_sequences(tuple(self.scheduler.drain()), EngineClosed, message)
+        self._end_sequences(self.scheduler.drain(), EngineClosed, message)
 
     def _end_sequences(
-        self, sequences: tuple[Sequence, ...], error: Callable[[str], EngineBayError], message: str
+        self, sequences: Iterable[Sequence], error: Callable[[str], EngineBayError], message: str
     ) -> None:
         """Each reader gets an exception of its own: a shared one would grow its traceback."""
+        letters = []
         for sequence in sequences:
             sequence.finished = True
-        deliver((sequence.mailbox, error(message)) for sequence in sequences)
+            letters.append((sequence.mailbox, error(message)))
+        deliver(letters)

@@ -8,6 +8,7 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
 from enginebay_core.api import (
+    CopyPrefix,
     EngineSpec,
     GenerationStep,
     Sampled,
@@ -64,6 +65,11 @@ class Scheduler:
     def running(self) -> int:
         return len(self._running)
 
+    @property
+    def free(self) -> int:
+        """Slots that a sequence could have at once."""
+        return self._spec.max_sequences - len(self._running)
+
     def add(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
 
@@ -80,6 +86,18 @@ class Scheduler:
         for sequence in dropped:
             self.drop(sequence)
         return dropped
+
+    def fail(self, plan: Plan) -> list[Sequence]:
+        """The step was not, or half, run: drop whose KV it was to write, by a row or by an
+        operation; returns them.
+        """
+        touched = {row.slot for row in plan.batch.rows}
+        for operation in plan.batch.operations:
+            touched.add(operation.target if isinstance(operation, CopyPrefix) else operation.slot)
+        failed = [s for s in self._running if s.slot and s.slot.number in touched]
+        for sequence in failed:
+            self.drop(sequence, keep=False)
+        return failed
 
     def expire(self, before: float) -> list[Sequence]:
         """Drop those that wait since before that time and have not begun; returns them."""

@@ -14,7 +14,7 @@ from enginebay_core.api import (
     StepEngine,
 )
 from enginebay_core.config import ModelConfig, parse_options
-from enginebay_core.engine import StepGenerator
+from enginebay_core.engine import QueueLimits, StepGenerator
 from enginebay_core.placement.checkpoint import read_checkpoint
 from enginebay_core.placement.running import RunningModel
 from enginebay_core.plugins import load_backend, load_tokenizer, resolve_model
@@ -36,7 +36,7 @@ def open_model(name: str, config: ModelConfig, progress: Progress) -> RunningMod
         name=name,
         backend=config.backend,
         model=config.model,
-        generator=make_generator(engine, config.backend),
+        generator=make_generator(engine, config),
         tokenizer=tokenizer,
         capabilities=backend.capabilities(engine),
         template=probe_template(tokenizer),
@@ -59,13 +59,14 @@ def load_engine(
         ) from error
 
 
-def make_generator(engine: Generator | StepEngine, name: str) -> Generator:
+def make_generator(engine: Generator | StepEngine, config: ModelConfig) -> Generator:
     """The engine itself when it schedules, else core's scheduler over it."""
     if isinstance(engine, StepEngine):
-        return StepGenerator(engine, name)
+        queue = QueueLimits(config.queue.length, config.queue.seconds)
+        return StepGenerator(engine, config.backend, queue)
     if isinstance(engine, Generator):
         return engine
     raise ModelError(
-        f"backend {name!r} loaded a {type(engine).__name__}, which is neither a StepEngine "
-        "(spec, forward, sample, close) nor a Generator (limits, generate, close)"
+        f"backend {config.backend!r} loaded a {type(engine).__name__}, which is neither a "
+        "StepEngine (spec, forward, sample, close) nor a Generator (limits, generate, close)"
     )
