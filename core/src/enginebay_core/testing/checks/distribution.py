@@ -13,7 +13,9 @@ from enginebay_core.testing.expect import expect
 from enginebay_core.testing.marks import needs, proves
 from enginebay_core.testing.material import top_count, witness_prompts
 
-DRAWS = 300
+DRAWS = 240
+HEAD = 3
+COLD = 0.3
 
 
 class Distribution:
@@ -66,26 +68,25 @@ class Distribution:
     @proves("temperature")
     @needs("top_logprobs")
     def test_temperature_sets_the_odds(self, bench: Bench) -> None:
-        """Of the two best ids, one is exp(difference / temperature) times as frequent.
+        """How often the best ids come is what their logprobs, divided by the temperature, say.
 
         A failure usually means a temperature that multiplies, or is applied twice. Repair: divide
         the logits by it, once.
         """
         prompt, best = first_choices(bench)
-        difference = best[0][1] - best[1][1]
-        temperature = min(100.0, max(0.05, difference / math.log(3)))
-        odds = 1 / (1 + math.exp(-difference / temperature))
+        lead = best[0][1] - best[HEAD][1]
+        temperature = COLD if lead < math.log(3) / COLD else min(100.0, lead / math.log(3))
         ids = first_ids(bench, prompt, temperature=temperature)
-        first, second = ids.count(best[0][0]), ids.count(best[1][0])
-        count = first + second
-        if count < 20:
-            bench.skip("the two best ids are too rare to count")
-        spread = 5 * math.sqrt(odds * (1 - odds) / count)
-        share = first / count
+        counted = [token for token in ids if temperature < 1 or token in dict(best[: HEAD + 1])]
+        low, high = share_of_the_head([logprob for _, logprob in best], temperature)
+        if len(counted) < 20:
+            bench.skip("the best ids are too rare to count")
+        spread = 5 * math.sqrt(max(high * (1 - high), low * (1 - low)) / len(counted)) + 0.01
+        share = sum(token in dict(best[:HEAD]) for token in counted) / len(counted)
         expect(
-            abs(share - odds) < spread + 0.01,
-            f"temperature={temperature:.2f}: the best id came in {share:.0%} of {count} draws of "
-            f"the two best, expected {odds:.0%}",
+            low - spread < share < high + spread,
+            f"temperature={temperature:.2f}: the {HEAD} best ids came in {share:.0%} of "
+            f"{len(counted)} draws, expected {low:.0%} to {high:.0%}",
         )
 
     @proves("presence_penalty")
@@ -96,7 +97,7 @@ class Distribution:
         A failure usually means that it counts every time, or the prompt. Repair: subtract it once
         from each id of the output.
         """
-        expect_penalty(bench, "presence_penalty", lambda count: 2.0 * (count > 0))
+        expect_penalty(bench, "presence_penalty", lambda count: float(count > 0))
 
     @proves("frequency_penalty")
     @needs("top_logprobs")
@@ -106,7 +107,7 @@ class Distribution:
         A failure usually means that it counts once, or the prompt. Repair: subtract it for every
         time that the id stands in the output.
         """
-        expect_penalty(bench, "frequency_penalty", lambda count: 2.0 * count)
+        expect_penalty(bench, "frequency_penalty", float)
 
 
 def first_choices(bench: Bench) -> tuple[tuple[int, ...], list[tuple[int, float]]]:
@@ -132,6 +133,21 @@ def first_ids(bench: Bench, prompt: tuple[int, ...], **fields: Any) -> list[int]
     return [answer.ids[0] for answer in bench.together(requests)]
 
 
+def share_of_the_head(logprobs: list[float], temperature: float) -> tuple[float, float]:
+    """Between what the probability of the ``HEAD`` best lies when only the best logprobs are
+    known. Below a temperature of 1, of all draws: each id that is not told is at most as likely
+    as the last that is. From 1 on, of the draws that gave one of the ``HEAD`` + 1 best.
+    """
+    told = [math.exp((logprob - logprobs[0]) / temperature) for logprob in logprobs]
+    head = sum(told[:HEAD])
+    if temperature >= 1:
+        share = head / sum(told[: HEAD + 1])
+        return share, share
+    untold = max(0.0, 1 - sum(math.exp(logprob) for logprob in logprobs))
+    ratio = untold / math.exp(logprobs[-1])  # as many ids as could share it, at most
+    return head / (sum(told) + ratio * told[-1]), head / sum(told)
+
+
 def expect_seen(seen: set[int], best: list[tuple[int, float]], what: str) -> None:
     """Every candidate that is not rare has come."""
     __tracebackhide__ = True
@@ -148,31 +164,34 @@ def running_sums(values: list[float]) -> list[float]:
     return [sum(values[: index + 1]) for index in range(len(values))]
 
 
-def expect_penalty(bench: Bench, field: str, penalty: Callable[[int], float]) -> None:
-    """Each greedy id leads by logprob less penalty, among those that the answer tells."""
+def expect_penalty(bench: Bench, field: str, times: Callable[[int], float]) -> None:
+    """Each greedy id leads by logprob less penalty, among those that the answer tells. Negative
+    penalties make ids come again and again, so that times differ from presence.
+    """
     __tracebackhide__ = True
-    count = top_count(bench)
-    params: dict[str, Any] = {field: 2.0}
-    sampling = replace(bench.greedy(logprobs=count), **params)
     moved = 0
-    for prompt in witness_prompts(bench, 4):
+    for index, prompt in enumerate(witness_prompts(bench, 6)):
+        params: dict[str, Any] = {field: (2.0, -2.0, -0.7)[index % 3]}
+        sampling = replace(bench.greedy(logprobs=top_count(bench)), **params)
         repeats = bench.lone(bench.ask(prompt)).ids[:4]
         answer = bench.run(bench.answer(bench.ask((*prompt, *repeats), sampling=sampling)))
-        expect_adjusted(answer, field, penalty)
+        expect_adjusted(answer, field, params[field], times)
         pairs = zip(answer.ids, answer.logprobs, strict=True)
         moved += sum(entry[1].id != token for token, entry in pairs)
     if not moved:
-        bench.skip(f"{field} of 2 moved no choice in four texts, so that nothing can be told")
+        bench.skip(f"{field} moved no choice in six texts, so that nothing can be told")
 
 
-def expect_adjusted(answer: Answer, field: str, penalty: Callable[[int], float]) -> None:
+def expect_adjusted(
+    answer: Answer, field: str, penalty: float, times: Callable[[int], float]
+) -> None:
     __tracebackhide__ = True
     for index, (token, entry) in enumerate(zip(answer.ids, answer.logprobs, strict=True)):
         before = answer.ids[:index]
-        adjusted = {e.id: e.logprob - penalty(before.count(e.id)) for e in entry}
+        adjusted = {e.id: e.logprob - penalty * times(before.count(e.id)) for e in entry}
         best = max(adjusted.values())
         expect(
             adjusted[token] >= best - 0.01,
-            f"{field}=2 at output index {index}: id {token} leads with {adjusted[token]:.3f} after "
-            f"the penalty, another has {best:.3f}",
+            f"{field}={penalty} at output index {index}: id {token} has {adjusted[token]:.3f} "
+            f"after the penalty, another has {best:.3f}",
         )

@@ -77,9 +77,9 @@ class Fields:
 
         A failure usually means that the prompt does not count. Repair: count both.
         """
-        (prompt,) = witness_prompts(bench, 1)
-        usual = bench.lone(bench.ask(prompt)).ids
-        seeded = (*prompt[-bench.limits.context_length // 4 :], *usual[:8])
+        texts = [(*p, *bench.lone(bench.ask(p)).ids) for p in witness_prompts(bench, 4)]
+        room = bench.limits.context_length // 2
+        seeded = tuple(token for text in texts for token in text)[-room:]
         sampling = bench.greedy(repetition_penalty=10.0)
         answer = bench.run(bench.answer(bench.ask(seeded, 8, sampling=sampling)))
         repeated = [t for i, t in enumerate(answer.ids) if t in seeded or t in answer.ids[:i]]

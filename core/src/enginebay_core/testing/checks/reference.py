@@ -47,6 +47,6 @@ def reference_requests(bench: Bench) -> list[GenerationRequest]:
     ]
     prompts = witness_prompts(bench, len(grid))
     return [
-        bench.ask(prompt, 16, sampling=SamplingParams(seed=index, **fields))
+        bench.ask(prompt, 10 + 2 * index, sampling=SamplingParams(seed=index, **fields))
         for index, (prompt, fields) in enumerate(zip(prompts, grid, strict=True))
     ]
