@@ -118,6 +118,11 @@ def test_min_p_compares_with_the_best_after_temperature() -> None:
     assert kept(logits, min_p=0.5, temperature=2.0) == [0, 1, 2]
 
 
+def test_a_temperature_near_zero_is_greedy() -> None:
+    for temperature in (1e-6, 1e-300, 5e-324):
+        assert sample_row(LOGITS, row(temperature=temperature)).id == 1
+
+
 def test_temperature_scales_before_the_noise() -> None:
     key = noise_key(5, 0, 2)
     scores = LOGITS.astype(np.float64) / 0.7 + gumbel(key, np.arange(6))

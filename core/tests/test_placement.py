@@ -14,6 +14,7 @@ from enginebay_core.api import (
     GenerationRequest,
     ModelError,
     PluginNotFound,
+    RequestError,
     SamplingParams,
 )
 from enginebay_core.config import Defaults, ModelConfig
@@ -146,3 +147,32 @@ def test_progress_is_reported_while_loading() -> None:
     open_model("mine", config, progress).close()
     assert ("pretending to load", 0, 100) in seen
     assert len(seen) >= 3
+
+
+async def test_an_engine_with_its_own_scheduler_is_kept_from_bad_requests(
+    install_plugin: InstallPlugin,
+) -> None:
+    code = """
+        from enginebay_core.api import (
+            EngineOptions, FinishReason, GenerationStep, Limits, step_capabilities
+        )
+        class Engine:
+            limits = Limits(vocab_size=300, context_length=8)
+            async def generate(self, request):
+                yield GenerationStep(request.prompt, FinishReason.LENGTH)
+            def close(self):
+                pass
+        class Backend:
+            options, tokenizer = EngineOptions, "bytes"
+            def load(self, model, options, progress):
+                return Engine()
+            def capabilities(self, engine):
+                return step_capabilities()
+    """
+    install_plugin("eb_own", code, BACKENDS, own="eb_own:Backend")
+    with opened(backend="own") as model:
+        steps = [step async for step in model.generator.generate(GenerationRequest((1, 2), 3))]
+        assert [step.ids for step in steps] == [(1, 2)]
+        for prompt in ((), (300,), (1,) * 9):
+            with pytest.raises(RequestError):
+                await anext(model.generator.generate(GenerationRequest(prompt, 1)))

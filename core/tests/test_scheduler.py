@@ -281,6 +281,27 @@ def test_a_copy_that_does_not_fit_beside_its_source_is_not_made() -> None:
     assert world.output(second) == lone(second.request)
 
 
+def test_a_failed_step_takes_those_with_it_whose_copy_it_was_to_make() -> None:
+    """Its slot counts as filled, but the engine never got to it."""
+    world = World(max_sequences=6)
+    shared = [3] * 40
+    world.submit(ask([*shared, 1], 40))
+    world.run()
+    decoding = world.submit(ask([9], 150))
+    for _ in range(5):
+        world.step()
+    prompts = [list(range(100, 200)), list(range(50, 70)), [*shared, *range(5, 80)]]
+    others = [world.submit(ask(prompt, 2)) for prompt in prompts]
+    plan = world.scheduler.plan()
+    assert plan is not None
+    assert others[-1] not in plan.sequences  # its row comes later, its copy is in this step
+    assert any(isinstance(operation, CopyPrefix) for operation in plan.batch.operations)
+    assert set(world.scheduler.fail(plan)) == {decoding, *others}
+    again = world.submit(ask(prompts[-1], 5))
+    world.run()
+    assert world.output(again) == lone(again.request)
+
+
 def test_a_short_prompt_passes_a_long_one() -> None:
     world = World()
     decoding = world.submit(ask([9], 150))

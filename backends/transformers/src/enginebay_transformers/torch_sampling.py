@@ -138,8 +138,8 @@ def unpack_mask(
 
 def draw(logits: torch.Tensor, rows: Sequence[SampleRow]) -> torch.Tensor:
     """Gumbel-argmax over what temperature, top_k, top_p and min_p leave."""
-    scores = logits.double() / column([row.params.temperature for row in rows], logits)
-    scores -= scores.max(dim=-1, keepdim=True).values
+    scores = logits.double() - logits.amax(dim=-1, keepdim=True).double()
+    scores /= column([row.params.temperature for row in rows], logits)
     places, ids = survivors(scores, rows).nonzero(as_tuple=True)
     keys = [noise_key(row.params.seed or 0, row.choice, len(row.output)) for row in rows]
     noisy = torch.full_like(scores, -torch.inf)

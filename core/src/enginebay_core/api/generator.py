@@ -85,8 +85,9 @@ class Generator(Protocol):
         """Steps of one sequence, in order, the last with ``finish``.
 
         Any number may run at once on one event loop; none may block it. Closing the iterator, at
-        any point, cancels: the engine stops and its room is free within a step or two. Raises
-        RequestError before any work, EngineError when the engine fails.
+        any point, cancels: the engine stops and its room is free within a step or two. Core has
+        checked the request against ``limits`` before. Raises RequestError before any work for
+        what else the engine cannot do, EngineError when it fails.
         """
         ...
 

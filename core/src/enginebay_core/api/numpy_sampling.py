@@ -112,8 +112,8 @@ def survivors(logits: Floats, params: SamplingParams) -> tuple[Ids, npt.NDArray[
     """The ids that temperature, top_k, top_p and min_p leave, ascending, and their scaled
     logits. The most likely id always survives.
     """
-    scores = logits.astype(np.float64) / params.temperature
-    scores -= scores.max()
+    with np.errstate(over="ignore"):  # at a temperature near 0 all but the best end at -inf
+        scores = (logits.astype(np.float64) - logits.max()) / params.temperature
     ids: Ids = np.arange(scores.size)
     if 0 < params.top_k < scores.size:
         ids = keep_top_k(scores, params.top_k)

@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
-from enginebay_core.api import ContextLengthExceeded, GenerationRequest, Limits, RequestError
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from enginebay_core.api import (
+    ContextLengthExceeded,
+    GenerationRequest,
+    GenerationStep,
+    Generator,
+    Limits,
+    RequestError,
+)
+
+
+class CheckedGenerator:
+    """An engine with a scheduler of its own, kept from requests that it cannot run."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    @property
+    def limits(self) -> Limits:
+        return self._generator.limits
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
+        check_request(request, self.limits)
+        async with aclosing(self._generator.generate(request)) as steps:
+            async for step in steps:
+                yield step
+
+    def close(self) -> None:
+        self._generator.close()
 
 
 def check_request(request: GenerationRequest, limits: Limits) -> None:

@@ -14,7 +14,7 @@ from enginebay_core.api import (
     StepEngine,
 )
 from enginebay_core.config import ModelConfig, parse_options
-from enginebay_core.engine import QueueLimits, StepGenerator
+from enginebay_core.engine import CheckedGenerator, QueueLimits, StepGenerator
 from enginebay_core.placement.checkpoint import read_checkpoint
 from enginebay_core.placement.running import RunningModel
 from enginebay_core.plugins import load_backend, load_tokenizer, resolve_model
@@ -60,12 +60,12 @@ def load_engine(
 
 
 def make_generator(engine: Generator | StepEngine, config: ModelConfig) -> Generator:
-    """The engine itself when it schedules, else core's scheduler over it."""
+    """Core's scheduler over the engine, unless it has one of its own."""
     if isinstance(engine, StepEngine):
         queue = QueueLimits(config.queue.length, config.queue.seconds)
         return StepGenerator(engine, config.backend, queue)
     if isinstance(engine, Generator):
-        return engine
+        return CheckedGenerator(engine)
     raise ModelError(
         f"backend {config.backend!r} loaded a {type(engine).__name__}, which is neither a "
         "StepEngine (spec, forward, sample, close) nor a Generator (limits, generate, close)"
