@@ -222,3 +222,11 @@ def test_thinking_is_dim_on_a_terminal(another: str, tmp_path: Path) -> None:
         assert terminal.child.wait(10) == 0
     assert "\x1b[2mhm" in came
     assert "\x1b[2J" not in came
+
+
+def test_ctrl_c_ends_a_single_question(toys: Served, tmp_path: Path) -> None:
+    once = ("--url", toys.url, "--model", "slow", "--once", "Hello")
+    with at_a_terminal(*once, cwd=tmp_path) as terminal:
+        terminal.read_until(".{8}")
+        terminal.type(CTRL_C)
+        assert terminal.child.wait(10) == 130

@@ -1,5 +1,6 @@
 """What all commands have in common."""
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -72,7 +73,7 @@ print("\\nheavy:", sorted(loaded & set({HEAVY!r})))
 
 def test_the_version_is_that_of_the_distribution() -> None:
     done = CliRunner().invoke(app, ["--version"])
-    assert done.output == "enginebay 0.1.0\n"
+    assert done.output == f"enginebay {importlib.metadata.version('enginebay-server')}\n"
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,14 @@ def test_command_line_over_environment_over_file(enginebay: Run) -> None:
     arguments = ("config", "show", "--json")
     over = ("--set", "server.port=1")
     environment = {"ENGINEBAY_SERVER__PORT": "2"}
-    ports = [
-        enginebay(*arguments).json["settings"]["server"]["port"],
-        enginebay(*arguments, **environment).json["settings"]["server"]["port"],
-        enginebay(*arguments, *over, **environment).json["settings"]["server"]["port"],
+    shown = [
+        enginebay(*arguments).json,
+        enginebay(*arguments, **environment).json,
+        enginebay(*arguments, *over, **environment).json,
     ]
-    assert ports == [9000, 2, 1]
+    assert [one["settings"]["server"]["port"] for one in shown] == [9000, 2, 1]
+    sources = [one["sources"]["server.port"] for one in shown]
+    assert sources == ["file", "environment", "command line"]
 
 
 @pytest.mark.usefixtures("file")
@@ -165,6 +167,7 @@ def test_models_of_the_config_whether_or_not_their_backend_is_installed(
     first = dict(zip(keys, ("a", ["gpt"], "absent", False, "x/y"), strict=True))
     second = dict(zip(keys, ("b", [], "toy", True, "toy"), strict=True))
     assert listed["configured"] == [first, second]
-    toy = {"name": "toy", "distribution": "enginebay-core", "version": "0.1.0"}
-    assert toy in listed["installed"]
+    [toy] = [model for model in listed["installed"] if model["name"] == "toy"]
+    assert toy["distribution"] == "enginebay-core"
+    assert toy["version"]
     assert "absent (not installed)" in enginebay("models", "list").out

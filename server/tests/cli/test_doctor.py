@@ -1,5 +1,6 @@
 """The doctor finds what is wrong and says what to do."""
 
+import importlib.metadata
 import json
 import os
 import socket
@@ -49,7 +50,10 @@ finally:
     checks = {check["name"]: check for check in found["checks"]}
     assert all(set(check) == {"name", "state", "found", "repair"} for check in checks.values())
     assert checks["backend toy"]["state"] == "ok"
-    assert "enginebay-core 0.1.0" in checks["versions"]["found"]
+    assert (
+        f"enginebay-core {importlib.metadata.version('enginebay-core')}"
+        in checks["versions"]["found"]
+    )
     assert str(tmp_path) in checks["model cache"]["found"]
     assert {"python", "machine", "nvidia", "torch", "extra hf", "port", "config"} <= set(checks)
 

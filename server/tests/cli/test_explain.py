@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import RunningModel, open_model
@@ -90,6 +94,39 @@ async def test_every_stop_names_files_that_are_there(way: Way) -> None:
         for file in files:
             module = file.removesuffix(".py").replace("/", ".")
             assert importlib.util.find_spec(module) is not None, file
+
+
+TEMPLATE = """
+{%- for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content }}
+{{- '<|im_end|>\n' }}{% endfor %}{{ '<|im_start|>assistant\n<think>' }}"""
+
+
+@pytest.fixture
+def thinker(tmp_path: Path) -> Path:
+    """A tokenizer whose template leaves the model thinking."""
+    alphabet = sorted(ByteLevel.alphabet())
+    tokenizer = Tokenizer(BPE({letter: token for token, letter in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
+    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "chat_template.jinja").write_text(TEMPLATE)
+    return tmp_path
+
+
+async def test_thinking_is_told_from_the_answer(thinker: Path) -> None:
+    config = ModelConfig(backend="toy", model=str(thinker), tokenizer="huggingface")
+    model = open_model("thinker", config, lambda *_: None)
+    try:
+        way = await walk(model, "你好", None, 5)
+    finally:
+        model.close()
+    assert [text.text for text in way.prompt if text.control][-1] == "<think>"
+    assert [len(text.ids) for text in way.prompt if text.text == "你"] == [3]
+    assert (way.content, len(way.reasoning)) == ("", 5)
+    assert way.completion["choices"][0]["message"]["reasoning_content"] == way.reasoning
+    assert "enginebay_server/parsers/reasoning.py" in way.files["text"]
 
 
 @pytest.mark.parametrize(

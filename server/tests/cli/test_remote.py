@@ -9,10 +9,11 @@ STREAM = (
     b": hello\r\n\r\n"
     b'data: {"a":"\xe4\xbd\xa0\xe2\x80\xa8\xc2\x85"}\n\n'
     b"event: x\rdata:two\rdata: lines\r\r"
-    b"\n\ndata: [DONE]\r\n\r\n"
+    b"\n\ndata: also\r\ndata: two\r\n\r\n"
+    b"data: [DONE]\r\n\r\n"
     b"data: cut off"
 )
-EVENTS = ['{"a":"你\u2028\x85"}', "two\nlines", "[DONE]", "cut off"]
+EVENTS = ['{"a":"你\u2028\x85"}', "two\nlines", "also\ntwo", "[DONE]", "cut off"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])

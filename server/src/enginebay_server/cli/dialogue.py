@@ -42,7 +42,7 @@ class Reply:
 
     def summary(self) -> str:
         """``37 tokens, 52.1 tokens/s, the first after 0.08 s``; what is not known is left out."""
-        parts = []
+        parts: list[str] = []
         if self.tokens is not None:
             parts.append(f"{self.tokens} tokens")
         if self.first_at is not None:
@@ -50,11 +50,13 @@ class Reply:
             if self.tokens is not None and self.tokens > 1 and seconds > 0:
                 parts.append(f"{(self.tokens - 1) / seconds:.1f} tokens/s")
             parts.append(f"the first after {self.first_at - self.asked_at:.2f} s")
-        return ", ".join(parts)
+        return ", ".join(parts) or "an empty answer"
 
 
 class Dialogue:
-    """An answer that was stopped stays as far as it came; a question without one is forgotten."""
+    """An answer that was stopped or broke off stays as far as it came; a question without one is
+    forgotten.
+    """
 
     def __init__(self, remote: Remote, model: str, system: str | None, terminal: Terminal) -> None:
         self._remote = remote
@@ -72,42 +74,48 @@ class Dialogue:
             text = line.strip()
             if text == "/exit":
                 break
-            if text.startswith("/"):
-                fine &= self._obey(text)
-            elif text:
-                fine &= self.ask(text)
+            fine &= self._take(text)
         return fine
 
     def ask(self, text: str) -> bool:
-        """One turn. Whether an answer came, be it a stopped one."""
+        """One turn. Whether the answer came to its end; interrupting it stops the generation."""
         self._turns.append({"role": "user", "content": text})
         reply = Reply()
         try:
             self._stream(reply)
         except RemoteError as error:
-            self._end_line(reply)
-            self._turns.pop()
             self._terminal.complain(str(error))
             return False
+        self._terminal.note(reply.summary())
+        return True
+
+    def _take(self, line: str) -> bool:
+        """Ctrl-C at a terminal stops the answer only."""
+        if line.startswith("/"):
+            return self._obey(line)
+        try:
+            return self.ask(line) if line else True
         except KeyboardInterrupt:
             if not self._terminal.interactive:
                 raise
-            self._end_line(reply)
             self._terminal.note("stopped")
-        else:
+            return True
+
+    def _stream(self, reply: Reply) -> None:
+        try:
+            with closing(self._remote.answer(self._model, self._messages())) as bits:
+                for bit in bits:
+                    self._show(bit, reply)
+                    reply.take(bit)
+        finally:
             self._end_line(reply)
-            self._terminal.note(reply.summary())
+            self._remember(reply)
+
+    def _remember(self, reply: Reply) -> None:
         if reply.content:
             self._turns.append({"role": "assistant", "content": "".join(reply.content)})
         else:
             self._turns.pop()
-        return True
-
-    def _stream(self, reply: Reply) -> None:
-        with closing(self._remote.answer(self._model, self._messages())) as bits:
-            for bit in bits:
-                self._show(bit, reply)
-                reply.take(bit)
 
     def _messages(self) -> list[dict[str, str]]:
         system = [{"role": "system", "content": self._system}] if self._system else []

@@ -47,8 +47,8 @@ def print_check(name: str, state: str, found: str, repair: str | None) -> None:
 
     from enginebay_server.cli.output import open_console, printable
 
-    line = Text(f"{state:<5}", STYLES[state]).append(f"{name}: ", "bold")
     console = open_console()
-    console.print(line.append(printable(found), ""), soft_wrap=True)
+    begin = ((f"{state:<5}", STYLES[state]), (f"{name}: ", "bold"))
+    console.print(Text.assemble(*begin, printable(found)), soft_wrap=True)
     if repair and state != "ok":
         console.print(Text(f"     {printable(repair)}", "dim"), soft_wrap=True)

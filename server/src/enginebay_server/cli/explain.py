@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from enginebay_core.config import ModelConfig
+    from enginebay_server.cli.way import Way
 
 
 def explain(
@@ -52,23 +53,32 @@ def explain(
       enginebay explain "Hello!" --system "Be brief." --max-tokens 16
       enginebay explain "Hello!" --model ./checkpoint --backend transformers
     """
-    import asyncio
-
-    from enginebay_core.placement import open_model
     from enginebay_server.cli.output import print_json
-    from enginebay_server.cli.progress import show_progress
-    from enginebay_server.cli.way import walk
-    from enginebay_server.cli.way_text import print_way
 
     options = parse_pairs(option, "--option")
     name, chosen = _choose(model, backend, options, config_model, config)
+    way = _walk(name, chosen, text, system, max_tokens)
+    if json:
+        print_json(way.as_json())
+        return
+    from enginebay_server.cli.way_text import print_way
+
+    print_way(way)
+
+
+def _walk(name: str, chosen: ModelConfig, text: str, system: str | None, max_tokens: int) -> Way:
+    import asyncio
+
+    from enginebay_core.placement import open_model
+    from enginebay_server.cli.progress import show_progress
+    from enginebay_server.cli.way import walk
+
     with show_progress(f"loading {name}") as progress:
         running = open_model(name, chosen, progress)
     try:
-        way = asyncio.run(walk(running, text, system, max_tokens))
+        return asyncio.run(walk(running, text, system, max_tokens))
     finally:
         running.close()
-    print_json(way.as_json()) if json else print_way(way)
 
 
 def _choose(
