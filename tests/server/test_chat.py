@@ -36,6 +36,22 @@ def test_an_answer_has_openais_shape(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 24
 
 
+def test_the_next_turn_says_what_was_cached(client: OpenAI) -> None:
+    first: ChatCompletionUserMessageParam = {"role": "user", "content": "A turn of its own. " * 9}
+    counts = []
+    for messages in ([first], [first], [first, {"role": "user", "content": "And then?"}]):
+        answer = client.chat.completions.create(model="toy", messages=messages, max_tokens=4, n=2)
+        assert answer.usage is not None
+        assert answer.usage.prompt_tokens_details is not None
+        cached = answer.usage.prompt_tokens_details.cached_tokens
+        counts.append((answer.usage.prompt_tokens, cached))
+    (length, none), (_, all_but_one), (longer, most) = counts
+    assert none == 0
+    assert all_but_one == length - 1
+    assert most is not None
+    assert length - 30 < most < longer
+
+
 async def test_the_async_client(toys: Running) -> None:
     async with AsyncOpenAI(base_url=toys.url, api_key="any", max_retries=0) as client:
         answers = await asyncio.gather(

@@ -32,8 +32,12 @@ class Answer:
 
     @property
     def usage(self) -> Usage:
-        """Exact once the deltas have ended."""
-        return Usage(self.prompt_tokens, sum(c.completion_tokens for c in self.choices))
+        """Exact once the deltas have ended. Of several choices of one prompt the first tells what
+        was cached: the others share its work.
+        """
+        completion = sum(choice.completion_tokens for choice in self.choices)
+        cached = sum(choice.cached_tokens for choice in self.choices if choice.leads)
+        return Usage(self.prompt_tokens, completion, cached)
 
 
 def new_id(prefix: str) -> str:

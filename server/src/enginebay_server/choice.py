@@ -22,7 +22,8 @@ class Delta:
 
 class Choice:
     """``completion_tokens`` counts the ids that made the answer: no stop id, nothing past a stop
-    string, and exact once the deltas have ended.
+    string, and exact once the deltas have ended. ``cached_tokens`` counts the prompt's ids that
+    the engine did not have to compute.
     """
 
     def __init__(
@@ -30,9 +31,15 @@ class Choice:
     ) -> None:
         self.index = index
         self.completion_tokens = 0
+        self.cached_tokens = 0
         self._generator = generator
         self._request = request
         self._reader = reader
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the first of its prompt's choices."""
+        return self._request.choice == 0
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """The answer, bit by bit; closing it, or finding a stop string, stops the engine."""
@@ -45,6 +52,7 @@ class Choice:
                         return
 
     def _read(self, step: GenerationStep) -> Delta | None:
+        self.cached_tokens += step.cached_tokens
         part = self._reader.push(step.ids)
         content, reasoning = part.content, part.reasoning
         self.completion_tokens += part.settled

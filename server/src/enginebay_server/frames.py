@@ -63,11 +63,12 @@ def error_frame(body: Mapping[str, Any]) -> bytes:
     return b"data: " + dumps(body) + b"\n\n" + DONE
 
 
-def usage_body(usage: Usage) -> dict[str, int]:
+def usage_body(usage: Usage) -> dict[str, Any]:
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
 
 

@@ -73,10 +73,12 @@ async def test_whole_and_stream_are_one_answer(way: Way) -> None:
     [choice] = completion["choices"]
     assert choice["message"]["content"] == way.content
     assert choice["finish_reason"] == way.finish == "length"
+    cached = completion["usage"]["prompt_tokens_details"]["cached_tokens"]
     assert completion["usage"] == {
         "prompt_tokens": way.cut,
         "completion_tokens": 9,
         "total_tokens": way.cut + 9,
+        "prompt_tokens_details": {"cached_tokens": cached},
     }
     assert way.stream[-1] == "data: [DONE]"
     chunks = [json.loads(event.removeprefix("data: ")) for event in way.stream[:-1]]
