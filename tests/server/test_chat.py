@@ -38,8 +38,9 @@ def test_an_answer_has_openais_shape(client: OpenAI) -> None:
 
 def test_the_next_turn_says_what_was_cached(client: OpenAI) -> None:
     first: ChatCompletionUserMessageParam = {"role": "user", "content": "A turn of its own. " * 9}
+    second: ChatCompletionUserMessageParam = {"role": "user", "content": "And then?"}
     counts = []
-    for messages in ([first], [first], [first, {"role": "user", "content": "And then?"}]):
+    for messages in ([first], [first], [first, second]):
         answer = client.chat.completions.create(model="toy", messages=messages, max_tokens=4, n=2)
         assert answer.usage is not None
         assert answer.usage.prompt_tokens_details is not None
