@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,21 +11,18 @@ from enginebay_core.api import GenerationRequest, SampleRow
 from enginebay_core.api.noise import gumbel, noise_key
 from enginebay_core.api.numpy_sampling import adjust, survivors
 from enginebay_core.testing.bench import Answer, Bench
-from enginebay_core.testing.expect import Floats, difference, first_difference
-from enginebay_core.testing.tolerance import margin, noise_bound
-
-LOGIT_SCALE = 20.0
-"""Of a Generator's logits, which are not seen."""
+from enginebay_core.testing.expect import Floats, difference, expect, first_difference
+from enginebay_core.testing.tolerance import margin, unseen_noise_bound
 
 
-def expect_same_text(bench: Bench, request: GenerationRequest, got: Answer, what: str) -> None:
-    """``got`` is what the request gives alone; or it parts from that first where the best two
-    candidates are closer than twice the engine's noise, which is noted in the report.
+def expect_same_text(bench: Bench, request: GenerationRequest, got: Answer, what: str) -> bool:
+    """``got`` is what the request gives alone: True; or it parts from that first where the best
+    two candidates are closer than twice the engine's noise, which the report notes: False.
     """
     __tracebackhide__ = True
     alone = bench.lone(request)
     if got.ids == alone.ids and got.finish == alone.finish:
-        return
+        return True
     place = first_difference(got.ids, alone.ids)
     lead, bound = lead_at(bench, request, alone, place)
     if lead is None or lead >= 2 * bound:
@@ -36,6 +34,21 @@ def expect_same_text(bench: Bench, request: GenerationRequest, got: Answer, what
             f"lead of the best candidate there {seen}"
         )
     bench.note(f"{what}: parted at output index {place}, where the lead is only {lead:.3g}")
+    return False
+
+
+def expect_same_texts(
+    bench: Bench, requests: Sequence[GenerationRequest], answers: Sequence[Answer], what: str
+) -> None:
+    __tracebackhide__ = True
+    pairs = zip(requests, answers, strict=True)
+    expect_most_same([expect_same_text(bench, one, got, what) for one, got in pairs], what)
+
+
+def expect_most_same(same: Sequence[bool], what: str) -> None:
+    """Noise may part a text now and then; what parts most of them is no noise."""
+    __tracebackhide__ = True
+    expect(2 * sum(same) >= len(same), f"{what}: {sum(same)} of {len(same)} texts are the same")
 
 
 def lead_at(
@@ -78,5 +91,4 @@ def _lead_by_logprobs(
         return None, 0.0
     telling = replace(request, sampling=bench.greedy(logprobs=2))
     _, best, second = bench.lone(telling).logprobs[place]
-    bound = noise_bound(np.array([LOGIT_SCALE], np.float32), bench.limits.facts)
-    return best.logprob - second.logprob, bound
+    return best.logprob - second.logprob, unseen_noise_bound(bench.limits.facts)

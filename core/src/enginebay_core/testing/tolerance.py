@@ -18,6 +18,7 @@ SHARES: Final[Mapping[str, float]] = {"float32": 5e-5, "float16": 5e-3, "bfloat1
 """Noise as a share of the largest logit: some hundreds of roundings of the type's last bit for
 float32, which no fault of bookkeeping stays under; a few for the short types."""
 
+USUAL_LOGIT: Final = 20.0
 COARSEST: Final = SHARES["bfloat16"]
 
 
@@ -38,6 +39,14 @@ def precision(logits: Floats, facts: Mapping[str, str]) -> str:
         return "bfloat16"
     halved = np.clip(logits, -65504, 65504).astype(np.float16).astype(np.float32)
     return "float16" if (halved == logits).all() else "float32"
+
+
+def unseen_noise_bound(facts: Mapping[str, str]) -> float:
+    """The same for an engine whose logits are not seen: of logits as most models have them, in
+    float32 unless the engine says otherwise.
+    """
+    said = facts.get("dtype", "float32").removeprefix("torch.")
+    return USUAL_LOGIT * SHARES.get(said, COARSEST)
 
 
 def margin(scores: Floats) -> float:

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-GRACE_SECONDS: Final = 5.0
+GRACE_SECONDS: Final = 1.5
 SHARED_THREADS: Final = ("asyncio_", "tqdm", "contract-engine")
 """Pools that libraries make once and keep: the event loop's own, tqdm's monitor, and ours."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from enginebay_core.api import GenerationRequest, SamplingParams
 from enginebay_core.testing.bench import Answer, Bench
-from enginebay_core.testing.equality import expect_same_text
+from enginebay_core.testing.equality import expect_same_texts
 from enginebay_core.testing.material import random_ids, witness_prompts
 
 
@@ -21,8 +21,7 @@ class Concurrency:
         """
         requests = [bench.ask(prompt) for prompt in witness_prompts(bench, 3)]
         answers = bench.run(_staggered(bench, requests))
-        for request, answer in zip(requests, answers, strict=True):
-            expect_same_text(bench, request, answer, "joined one after the other")
+        expect_same_texts(bench, requests, answers, "joined one after the other")
 
     def test_a_long_prompt_beside_short_ones(self, bench: Bench) -> None:
         """A prompt long enough to come in chunks, beside texts that decode.
@@ -34,8 +33,9 @@ class Concurrency:
         lengthy = bench.ask(random_ids(bench, min(room, 600), 300), 12)
         short = [bench.ask(prompt) for prompt in witness_prompts(bench, 3)]
         requests = [*short, lengthy]
-        for request, answer in zip(requests, bench.together(requests), strict=True):
-            expect_same_text(bench, request, answer, "a long prompt beside three short")
+        expect_same_texts(
+            bench, requests, bench.together(requests), "a long prompt beside three short"
+        )
 
     def test_room_that_was_left_is_clean(self, bench: Bench) -> None:
         """Requests that take the room of others, who left in mid-text, see nothing of them.
@@ -47,8 +47,7 @@ class Concurrency:
         leavers = [bench.ask(prompt) for prompt in prompts[8:]]
         stayers = [bench.ask(prompt) for prompt in prompts[:8]]
         answers = bench.run(_after_leavers(bench, leavers, stayers))
-        for request, answer in zip(stayers, answers, strict=True):
-            expect_same_text(bench, request, answer, "in room that others left")
+        expect_same_texts(bench, stayers, answers, "in room that others left")
 
     def test_sixteen_interleaved(self, bench: Bench) -> None:
         """Sixteen requests of different prompts, lengths and sampling, each as alone.
@@ -63,8 +62,7 @@ class Concurrency:
             for index in range(0, 16, 2):
                 sampling = SamplingParams(seed=index)
                 requests[index] = replace(requests[index], sampling=sampling, choice=index % 3)
-        for request, answer in zip(requests, bench.together(requests), strict=True):
-            expect_same_text(bench, request, answer, "one of sixteen")
+        expect_same_texts(bench, requests, bench.together(requests), "one of sixteen")
 
 
 async def _staggered(bench: Bench, requests: list[GenerationRequest]) -> list[Answer]:

@@ -13,9 +13,9 @@ from enginebay_core.testing.expect import expect
 from enginebay_core.testing.marks import needs, proves
 from enginebay_core.testing.material import top_count, witness_prompts
 
-DRAWS = 240
-HEAD = 3
-COLD = 0.3
+DRAWS = 320
+HEAD = 4
+COLD = 0.2
 
 
 class Distribution:
@@ -112,6 +112,8 @@ class Distribution:
 
 def first_choices(bench: Bench) -> tuple[tuple[int, ...], list[tuple[int, float]]]:
     """A prompt whose first id is the least certain, with its candidates and their logprobs."""
+    if top_count(bench) <= HEAD:
+        bench.skip(f"top_logprobs of at most {top_count(bench)} tell too little")
     found = bench.kept.get("first choices")
     if found is None:
         sampling = bench.greedy(logprobs=top_count(bench))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enginebay_core.testing.bench import Bench
-from enginebay_core.testing.equality import expect_same_text
+from enginebay_core.testing.equality import expect_same_texts
 from enginebay_core.testing.material import witness_prompts
 
 
@@ -15,9 +15,9 @@ class Greedy:
         request leaves for the next. Repair: temperature 0 is the argmax; start every sequence
         from an empty state.
         """
-        for prompt in witness_prompts(bench, 2):
-            request = bench.ask(prompt)
-            expect_same_text(bench, request, bench.run(bench.answer(request)), "asked again")
+        requests = [bench.ask(prompt) for prompt in witness_prompts(bench, 2)]
+        again = [bench.run(bench.answer(request)) for request in requests]
+        expect_same_texts(bench, requests, again, "asked again")
 
     def test_greedy_among_eight_neighbours(self, bench: Bench) -> None:
         """A text is the same alone and in a batch of eight different ones.
@@ -27,7 +27,4 @@ class Greedy:
         test_a_batch_equals_each_alone first, it shows the logits that differ.
         """
         requests = [bench.ask(prompt) for prompt in witness_prompts(bench, 8)]
-        lone = [bench.lone(request) for request in requests]
-        together = bench.together(requests)
-        for request, _, got in zip(requests, lone, together, strict=True):
-            expect_same_text(bench, request, got, "among 8")
+        expect_same_texts(bench, requests, bench.together(requests), "among 8")

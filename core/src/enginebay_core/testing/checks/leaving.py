@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from enginebay_core.api import GenerationRequest
 from enginebay_core.testing.bench import CROWD, Bench
-from enginebay_core.testing.equality import expect_same_text
+from enginebay_core.testing.equality import expect_same_texts
 from enginebay_core.testing.expect import expect
 from enginebay_core.testing.marks import step_engines
 from enginebay_core.testing.material import random_ids, witness_prompts
@@ -64,8 +64,9 @@ class Leaving:
             await asyncio.gather(*started, return_exceptions=True)
 
         bench.run(leave_at_once())
-        for request, answer in zip(requests, bench.together(requests), strict=True):
-            expect_same_text(bench, request, answer, "after others left before their first step")
+        expect_same_texts(
+            bench, requests, bench.together(requests), "after others left before their first step"
+        )
 
 
 async def _steps_until_admitted(bench: Bench, slots: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from enginebay_core.api import GenerationRequest, SamplingParams
 from enginebay_core.testing.bench import Bench
-from enginebay_core.testing.equality import expect_same_text
+from enginebay_core.testing.equality import expect_same_texts
 from enginebay_core.testing.expect import expect
 from enginebay_core.testing.marks import proves
 from enginebay_core.testing.material import witness_prompts
@@ -22,9 +22,8 @@ class Seeds:
         noise from (seed, choice, output index), nothing else.
         """
         requests = sampled_requests(bench, 4)
-        for request in requests:
-            answer = bench.run(bench.answer(request))
-            expect_same_text(bench, request, answer, "the same seed again")
+        again = [bench.run(bench.answer(request)) for request in requests]
+        expect_same_texts(bench, requests, again, "the same seed again")
         one = requests[0]
         others = [replace(one, sampling=replace(one.sampling, seed=s)) for s in range(100, 108)]
         texts = {bench.lone(request).ids for request in others}
@@ -37,8 +36,7 @@ class Seeds:
         A failure usually means one random generator for the whole batch. Repair: noise per row.
         """
         requests = sampled_requests(bench, 8)
-        for request, answer in zip(requests, bench.together(requests), strict=True):
-            expect_same_text(bench, request, answer, "seeded, among 8")
+        expect_same_texts(bench, requests, bench.together(requests), "seeded, among 8")
 
     @proves("n")
     def test_choices_differ_and_repeat(self, bench: Bench) -> None:
@@ -51,8 +49,7 @@ class Seeds:
         base = sampled_requests(bench, 1)[0] if bench.claims("seed") else plain(bench)
         choices = [replace(base, choice=choice) for choice in range(4)]
         answers = bench.together(choices)
-        for request, answer in zip(choices, answers, strict=True):
-            expect_same_text(bench, request, answer, f"choice {request.choice} of 4")
+        expect_same_texts(bench, choices, answers, "one of four choices")
         if bench.claims("seed"):
             texts = {answer.ids for answer in answers}
             expect(len(texts) > 1, "four choices with one seed are one text four times")

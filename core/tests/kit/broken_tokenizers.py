@@ -1,0 +1,50 @@
+"""Tokenizers with one fault each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from enginebay_core.api import Conversation, Prompt
+from enginebay_core.text import ByteTokenizer
+
+
+class ParsesControlTokens(ByteTokenizer):
+    def encode(self, text: str, *, control: bool = False) -> list[int]:
+        return super().encode(text, control=True)
+
+
+class ParsesTheRenderedText(ByteTokenizer):
+    def render(self, conversation: Conversation) -> Prompt:
+        text = super().render(conversation).text
+        return Prompt(text, tuple(self.encode(text, control=True)))
+
+
+class StripsWhatWasSaid(ByteTokenizer):
+    def render(self, conversation: Conversation) -> Prompt:
+        shortened = [
+            replace(message, content=" ".join((message.content or "").split()))
+            for message in conversation.messages
+        ]
+        return super().render(replace(conversation, messages=tuple(shortened)))
+
+
+class DropsHalfCharacters(ByteTokenizer):
+    """Shows a question mark for bytes that are no character yet."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return super().decode(ids).replace("\ufffd", "?")
+
+
+class LosesCase(ByteTokenizer):
+    def encode(self, text: str, *, control: bool = False) -> list[int]:
+        return super().encode(text.lower().replace("ï", "i"), control=control)
+
+
+TOKENIZERS: Sequence[tuple[type[ByteTokenizer], str]] = (
+    (ParsesControlTokens, "test_control_tokens_in_text_stay_text"),
+    (ParsesTheRenderedText, "test_control_tokens_of_users_stay_text"),
+    (StripsWhatWasSaid, "test_rendering_keeps_what_was_said"),
+    (DropsHalfCharacters, "test_characters_split_over_tokens_stay_whole"),
+    (LosesCase, "test_text_survives_the_round_trip"),
+)
