@@ -33,6 +33,9 @@ class NumpySampling:
 
     def sample(self, logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
         """One choice per row; ``logits`` is not changed."""
+        if len(rows) > 1 and all(_plainly_greedy(row) for row in rows):
+            best = logits[[row.index for row in rows]].argmax(axis=-1)
+            return [Sampled(token) for token in best.tolist()]
         return [sample_row(logits[row.index], row) for row in rows]
 
 
@@ -48,11 +51,21 @@ def sample_row(logits: Floats, row: SampleRow) -> Sampled:
     return with_logprobs(chosen, logits, row.params.logprobs)
 
 
+def _plainly_greedy(row: SampleRow) -> bool:
+    params = row.params
+    return params.temperature == 0 and params.logprobs is None and not _adjusts(row)
+
+
+def _adjusts(row: SampleRow) -> bool:
+    params = row.params
+    return bool(row.banned or params.logit_bias or row.mask is not None or params.counts_ids)
+
+
 def adjust(logits: Floats, row: SampleRow) -> Floats:
     """Penalties, bias and mask. Returns ``logits`` itself where none applies, else a copy."""
-    params = row.params
-    if not (params.counts_ids or params.logit_bias or row.banned or row.mask is not None):
+    if not _adjusts(row):
         return logits
+    params = row.params
     adjusted = logits.astype(np.float32, copy=True)
     if params.counts_ids:
         penalize(adjusted, row)

@@ -138,6 +138,8 @@ class Scheduler:
         """In order of arrival, but those whose beginning another is computing just now wait for
         it and let the next one pass.
         """
+        if not self._waiting:
+            return
         needed = self._needed
         for sequence in list(self._waiting):
             if not self._slots.available or needed + len(sequence.ids) > self._slots.room:
@@ -192,8 +194,13 @@ class Scheduler:
         """Sequences for the next step, each with how many of its ids to run, those that decode
         first; and how many these are.
         """
-        decoding = [(s, 1) for s in self._running if s.decoding]
-        filling = [s for s in self._running if not s.decoding]
+        decoding: list[tuple[Sequence, int]] = []
+        filling: list[Sequence] = []
+        for sequence in self._running:
+            if sequence.decoding:
+                decoding.append((sequence, 1))
+            else:
+                filling.append(sequence)
         if self._spec.batching == "mixed":
             return [*decoding, *self._prefill(filling, bool(decoding))], len(decoding)
         self._decode_next = bool(decoding) and (self._decode_next or not filling)

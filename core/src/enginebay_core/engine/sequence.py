@@ -19,6 +19,8 @@ from enginebay_core.api import (
 from enginebay_core.engine.mailbox import Mailbox
 from enginebay_core.engine.slots import Slot
 
+_NONE: frozenset[int] = frozenset()
+
 
 class Sequence:
     """Mutable, and touched by the engine's thread alone once submitted.
@@ -28,6 +30,7 @@ class Sequence:
     """
 
     __slots__ = (
+        "_row",
         "cached",
         "finished",
         "ids",
@@ -49,6 +52,7 @@ class Sequence:
         self.ids = list(request.prompt)
         self.output: list[int] = []
         self.memory = SamplerMemory()
+        self._row: SampleRow | None = None
         self.slot: Slot | None = None
         self.cached = 0
         self.finished = False
@@ -77,16 +81,21 @@ class Sequence:
         return StepRow(self.slot.number, start, ids, "last" if count == self.remaining else "none")
 
     def sample_row(self, index: int) -> SampleRow:
+        """Prompt and output are live, so that a row at the same place stays as it is."""
         early = len(self.output) < self.request.min_tokens
-        return SampleRow(
-            index=index,
-            params=self.params,
-            prompt=self.request.prompt,
-            output=self.output,
-            choice=self.request.choice,
-            banned=self.request.stop_ids if early else frozenset(),
-            memory=self.memory,
-        )
+        banned = self.request.stop_ids if early else _NONE
+        kept = self._row
+        if kept is None or kept.index != index or kept.banned is not banned:
+            kept = self._row = SampleRow(
+                index=index,
+                params=self.params,
+                prompt=self.request.prompt,
+                output=self.output,
+                choice=self.request.choice,
+                banned=banned,
+                memory=self.memory,
+            )
+        return kept
 
     def take(self, sampled: Sampled) -> GenerationStep:
         """Append what was sampled, and say what the reader is to see of it."""

@@ -86,10 +86,10 @@ class ToyEngine(NumpySampling):
         self.kv[row.slot, row.start : end] = row.ids
         if row.logits == "none":
             return []
-        terms = self.kv[row.slot, :end].astype(np.uint64) * self._powers[:end]
+        ids, powers = self.kv[row.slot, :end].view(np.uint64), self._powers[:end]
         if row.logits == "last":
-            return [terms.sum(dtype=np.uint64)]
-        return list(np.cumsum(terms, dtype=np.uint64)[row.start :])
+            return [np.dot(ids, powers)]
+        return list(np.cumsum(ids * powers, dtype=np.uint64)[row.start :])
 
     def _logits(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
         """Shape (rows, vocabulary): preference plus noise in [0, 8) drawn from each hash."""
@@ -106,7 +106,8 @@ class ToyEngine(NumpySampling):
             raise RuntimeError(f"the toy was told to fail at step {self._step}")
         if self._step == self._hang_at_step:
             threading.Event().wait()
-        time.sleep(self._step_seconds)
+        if self._step_seconds:
+            time.sleep(self._step_seconds)
 
 
 def _preference() -> npt.NDArray[np.float32]:
