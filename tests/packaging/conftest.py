@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,3 +54,33 @@ def wheel(directory: Path, distribution: str) -> str:
     """The path of the one wheel of ``enginebay-NAME``."""
     (found,) = directory.glob(f"{distribution.replace('-', '_')}-*.whl")
     return str(found)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_healthy(server: subprocess.Popen[bytes], port: int, seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        assert server.poll() is None, f"the server ended with {server.returncode}"
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"the server was not healthy within {seconds:g} seconds")
+
+
+def greet(port: int) -> dict[str, Any]:
+    """The bundled model's answer to a greeting, as the API gives it."""
+    messages = [{"role": "user", "content": "Hello! Who are you?"}]
+    body = json.dumps({"model": "pocket", "messages": messages, "temperature": 0}).encode()
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        answer: dict[str, Any] = json.load(reply)
+        return answer

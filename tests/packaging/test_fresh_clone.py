@@ -1,12 +1,13 @@
 """What the README says first, on a fresh clone with nothing installed."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.packaging.conftest import ROOT, run
+from tests.packaging.conftest import ROOT, free_port, greet, run, wait_until_healthy
 
 pytestmark = [pytest.mark.environments, pytest.mark.timeout(1200)]
 
@@ -43,3 +44,21 @@ def test_the_demo_answers_twice(clone: Path, backend: str) -> None:
 
 def test_the_second_time_is_quick_and_quiet(clone: Path) -> None:
     assert "installing" not in make(clone, "demo")
+
+
+def test_make_serve_serves(clone: Path) -> None:
+    port = free_port()
+    command = ["make", f"PYTHON={base_python()}", "serve", f"PORT={port}"]
+    server = subprocess.Popen(command, cwd=clone, start_new_session=True)
+    try:
+        wait_until_healthy(server, port, seconds=120)
+        assert "EngineBay" in greet(port)["choices"][0]["message"]["content"]
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(30)
+
+
+@pytest.mark.parametrize("backend", ["toy", "numpy", "transformers"])
+def test_every_claim_of_the_backends_is_proved(clone: Path, backend: str) -> None:
+    said = run([str(clone / ".venv" / "bin" / "enginebay"), "plugins", "check", backend])
+    assert "PROVED: 16 of 16 claimed fields" in said
