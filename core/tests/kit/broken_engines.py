@@ -163,6 +163,7 @@ ENGINES: Sequence[tuple[type[ToyEngine], str]] = (
     (SortsRowsBySlot, "test_rows_keep_their_order"),
     (MixesUpMixedSteps, "test_mixed_steps_equal_apart"),
     (MixesUpMixedSteps, "test_joining_late"),
+    (MixesUpMixedSteps, "test_a_long_prompt_beside_short_ones"),
     (ReadsPastTheEnd, "test_a_used_slot_is_as_new"),
     (ReadsPastTheEnd, "test_room_that_was_left_is_clean"),
     (PaddingWritesToParkedSlots, "test_parked_slots_do_not_change"),

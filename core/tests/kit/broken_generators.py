@@ -213,6 +213,25 @@ class OneAfterAnother(Wrapped):
             yield step
 
 
+class EarlyLeaversPoison(Wrapped):
+    """Who leaves before the first step leaves the next in a wrong state."""
+
+    poisoned = 0
+
+    async def generate(self, request: GenerationRequest) -> Steps:
+        prompt = request.prompt
+        if self.poisoned:
+            self.poisoned -= 1
+            prompt = (*prompt[1:], prompt[0])
+        begun = False
+        try:
+            async for step in super().generate(replace(request, prompt=prompt)):
+                begun = True
+                yield step
+        finally:
+            self.poisoned += not begun
+
+
 class CloseIsForgotten(Wrapped):
     """Readers wait for ever."""
 
@@ -286,6 +305,7 @@ GENERATORS: Sequence[tuple[str, Callable[[], Wrapped], tuple[str, ...]]] = (
         OneAfterAnother,
         ("greedy_among_eight_neighbours", "sixteen_interleaved"),
     ),
+    ("early leavers poison", EarlyLeaversPoison, ("leaving_before_the_first_step",)),
     ("close is forgotten", CloseIsForgotten, ("closing_ends_running_requests",)),
     ("leaves a thread", LeavesAThread, ("closing_leaves_nothing_behind",)),
     ("leaves a file", LeavesAFile, ("closing_leaves_nothing_behind",)),

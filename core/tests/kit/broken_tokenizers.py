@@ -36,6 +36,14 @@ class DropsHalfCharacters(ByteTokenizer):
         return super().decode(ids).replace("\ufffd", "?")
 
 
+class DecodesInLines(ByteTokenizer):
+    """What is decoded at a time comes out in lines of ten characters."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text = super().decode(ids)
+        return "\n".join(text[start : start + 10] for start in range(0, len(text), 10))
+
+
 class LosesCase(ByteTokenizer):
     def encode(self, text: str, *, control: bool = False) -> list[int]:
         return super().encode(text.lower().replace("ï", "i"), control=control)
@@ -46,5 +54,6 @@ TOKENIZERS: Sequence[tuple[type[ByteTokenizer], str]] = (
     (ParsesTheRenderedText, "test_control_tokens_of_users_stay_text"),
     (StripsWhatWasSaid, "test_rendering_keeps_what_was_said"),
     (DropsHalfCharacters, "test_characters_split_over_tokens_stay_whole"),
+    (DecodesInLines, "test_stop_strings_cut_exactly"),
     (LosesCase, "test_text_survives_the_round_trip"),
 )

@@ -135,6 +135,11 @@ class Bench:
             self._answers[key] = self.run(self.answer(request))
         return self._answers[key]
 
+    def ask_alone(self, requests: Sequence[GenerationRequest]) -> None:
+        """Have their lone answers before something that may spoil them."""
+        for request in requests:
+            self.lone(request)
+
     def together(self, requests: Sequence[GenerationRequest]) -> list[Answer]:
         """Start all at once, or in crowds where they are very many."""
 

@@ -59,8 +59,8 @@ class BackendContract(Checks):
     @classmethod
     def open_bench(cls) -> Bench:
         """Load once; a load that failed fails every check with the same words."""
-        if cls._failure is not None:
-            raise cls._failure
+        if cls._failure is not None:  # a copy: one exception raised again and again grows
+            raise type(cls._failure)(str(cls._failure))
         if cls._bench is not None and cls._bench.spent:
             cls._bench.close()
         if cls._bench is None or cls._bench.closed:

@@ -12,6 +12,9 @@ from enginebay_core.testing.bench import OUTPUT_LENGTH, PROMPT_LENGTH, Bench
 VARIED: Final = 8
 """Distinct ids that a witness text of 32 has at least; a text of one repeated id shows no fault."""
 
+CANDIDATES: Final = 22
+"""Prompts that are tried, the checks use the best 16."""
+
 TOP_LOGPROBS: Final = 20
 """As many as OpenAI lets a client ask for."""
 
@@ -53,7 +56,8 @@ def witness_prompts(bench: Bench, count: int) -> list[tuple[int, ...]]:
 
 
 def _rank(bench: Bench) -> list[tuple[int, ...]]:
-    candidates = list(dict.fromkeys([*_conversations(bench), *_random_prompts(bench)]))
+    spoken = list(dict.fromkeys(_conversations(bench)))
+    candidates = list(dict.fromkeys([*spoken, *_random_prompts(bench, CANDIDATES - len(spoken))]))
     answers = bench.together([bench.ask(prompt) for prompt in candidates])
     variety = {p: len(set(a.ids)) for p, a in zip(candidates, answers, strict=True)}
     ranked = sorted(candidates, key=lambda prompt: -variety[prompt])
@@ -76,8 +80,8 @@ def _render(bench: Bench, text: str) -> tuple[int, ...]:
     return _fit(bench, list(bench.tokenizer.render(Conversation((Message("user", text),))).ids))
 
 
-def _random_prompts(bench: Bench) -> list[tuple[int, ...]]:
-    return [_fit(bench, random_ids(bench, 3 + 2 * salt, salt)) for salt in range(16)]
+def _random_prompts(bench: Bench, count: int) -> list[tuple[int, ...]]:
+    return [_fit(bench, random_ids(bench, 3 + salt, salt)) for salt in range(count)]
 
 
 def _fit(bench: Bench, ids: list[int]) -> tuple[int, ...]:

@@ -46,6 +46,7 @@ class Concurrency:
         prompts = witness_prompts(bench, 16)
         leavers = [bench.ask(prompt) for prompt in prompts[8:]]
         stayers = [bench.ask(prompt) for prompt in prompts[:8]]
+        bench.ask_alone(stayers)
         answers = bench.run(_after_leavers(bench, leavers, stayers))
         expect_same_texts(bench, stayers, answers, "in room that others left")
 

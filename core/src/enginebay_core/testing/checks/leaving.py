@@ -55,6 +55,7 @@ class Leaving:
         or that its removal raises. Repair: cancelling must work in every state of a request.
         """
         requests = [bench.ask(prompt) for prompt in witness_prompts(bench, 2)]
+        bench.ask_alone(requests)
 
         async def leave_at_once() -> None:
             started = [asyncio.create_task(bench.answer(bench.ask([1 + i]))) for i in range(8)]

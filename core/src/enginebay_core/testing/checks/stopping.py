@@ -91,7 +91,7 @@ class Stopping:
     @proves("stop")
     def test_stop_strings_cut_exactly(self, bench: Bench) -> None:
         """A stop string ends the text just before it, wherever the borders between tokens lie,
-        and no id after the one that completes it is counted.
+        and no id after the one that completes it is counted. Without one, every id is, once.
 
         A failure usually means ids that come in other portions than their order, or a ``decode``
         that depends on what follows. Repair: run test_characters_split_over_tokens_stay_whole
@@ -102,6 +102,8 @@ class Stopping:
             request = bench.ask(prompt)
             ids = bench.lone(request).ids
             text = bench.tokenizer.decode(ids)
+            _, settled, _ = bench.run(stream(bench, request, None))
+            expect_ids(settled, ids, "usage, without a stop string")
             for stop in stop_strings(bench, ids, text):
                 shown, settled, matched = bench.run(stream(bench, request, stop))
                 expect(matched == stop, f"the stop string {stop!r} in {text!r} did not stop")
@@ -110,18 +112,6 @@ class Stopping:
                 tried += 1
         if not tried:
             bench.skip("this model's greedy text has no two characters to stop at")
-
-    def test_every_id_is_counted_once(self, bench: Bench) -> None:
-        """The ids that the streamer settles, which are the usage, are the ids that came.
-
-        A failure usually means an engine that hands out an id twice or drops one at the end.
-        Repair: each sampled id in exactly one step.
-        """
-        for prompt in witness_prompts(bench, 4):
-            request = bench.ask(prompt)
-            ids = bench.lone(request).ids
-            _, settled, _ = bench.run(stream(bench, request, None))
-            expect_ids(settled, ids, "settled ids")
 
 
 def finish(answer: Answer, expected: FinishReason, what: str) -> None:
