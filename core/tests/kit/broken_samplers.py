@@ -290,11 +290,21 @@ class CountsOfTheRowBefore(ToyEngine):
         return super().sample(logits, kept)
 
 
-BATCH_SAMPLERS: Sequence[tuple[type[ToyEngine], str]] = (
-    (OneSeedForAllRows, "test_noise_depends_on_seed_choice_and_index"),
-    (OneSeedForAllRows, "test_sixteen_interleaved"),
-    (NoiseFromAState, "test_noise_depends_on_seed_choice_and_index"),
-    (NoiseFromAState, "test_a_seed_among_eight_neighbours"),
-    (RowsByPosition, "test_rows_choose_from_their_own_logits"),
-    (CountsOfTheRowBefore, "test_requests_get_what_the_reference_gives"),
+BATCH_SAMPLERS: Sequence[tuple[type[ToyEngine], tuple[str, ...]]] = (
+    (
+        OneSeedForAllRows,
+        (
+            "noise_depends_on_seed_choice_and_index",
+            "sixteen_interleaved",
+        ),
+    ),
+    (
+        NoiseFromAState,
+        (
+            "noise_depends_on_seed_choice_and_index",
+            "a_seed_among_eight_neighbours",
+        ),
+    ),
+    (RowsByPosition, ("rows_choose_from_their_own_logits",)),
+    (CountsOfTheRowBefore, ("requests_get_what_the_reference_gives",)),
 )

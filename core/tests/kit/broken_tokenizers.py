@@ -50,10 +50,10 @@ class LosesCase(ByteTokenizer):
 
 
 TOKENIZERS: Sequence[tuple[type[ByteTokenizer], str]] = (
-    (ParsesControlTokens, "test_control_tokens_in_text_stay_text"),
-    (ParsesTheRenderedText, "test_control_tokens_of_users_stay_text"),
-    (StripsWhatWasSaid, "test_rendering_keeps_what_was_said"),
-    (DropsHalfCharacters, "test_characters_split_over_tokens_stay_whole"),
-    (DecodesInLines, "test_stop_strings_cut_exactly"),
-    (LosesCase, "test_text_survives_the_round_trip"),
+    (ParsesControlTokens, "control_tokens_in_text_stay_text"),
+    (ParsesTheRenderedText, "control_tokens_of_users_stay_text"),
+    (StripsWhatWasSaid, "rendering_keeps_what_was_said"),
+    (DropsHalfCharacters, "characters_split_over_tokens_stay_whole"),
+    (DecodesInLines, "stop_strings_cut_exactly"),
+    (LosesCase, "text_survives_the_round_trip"),
 )

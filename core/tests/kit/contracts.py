@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +62,12 @@ def contract_of(
 def run_one(contract: type[BackendContract], check: str) -> CheckResult:
     (result,) = run_checks(contract, {check})
     return result
+
+
+def not_caught(contract: type[BackendContract], checks: Collection[str]) -> list[CheckResult]:
+    """Of the checks that are meant for the contract's fault, those that did not fail. Their names
+    come without ``test_``.
+    """
+    results = run_checks(contract, {f"test_{check}" for check in checks})
+    assert len(results) == len(checks)
+    return [result for result in results if result.status != "failed"]

@@ -25,6 +25,8 @@ ISOLATED: Final = (
     "-pno:terminal",
     "-pno:warnings",
     "-pno:faulthandler",
+    "-pno:unraisableexception",
+    "-pno:threadexception",
 )
 """No files of the project, no cache on disk, and no output but our own."""
 

@@ -24,7 +24,7 @@ class Concurrency:
         expect_same_texts(bench, requests, answers, "joined one after the other")
 
     def test_a_long_prompt_beside_short_ones(self, bench: Bench) -> None:
-        """A prompt long enough to come in chunks, beside texts that decode.
+        """A prompt long enough to come in chunks joins texts that decode.
 
         A failure usually means that chunks of a prompt are mixed up with the decode rows between
         them. Repair: run test_chunks_equal_the_whole_prompt first.
