@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,9 @@ VARIED: Final = 8
 
 CANDIDATES: Final = 22
 """Prompts that are tried, the checks use the best 16."""
+
+OVERLAP_SECONDS: Final = 0.1
+MOST_IDS: Final = 512
 
 TOP_LOGPROBS: Final = 20
 """As many as OpenAI lets a client ask for."""
@@ -53,6 +57,17 @@ def witness_prompts(bench: Bench, count: int) -> list[tuple[int, ...]]:
         found = bench.kept["prompts"] = _rank(bench)
     prompts: list[tuple[int, ...]] = found
     return prompts[:count]
+
+
+def lasting(bench: Bench) -> int:
+    """How many ids an answer must have that others can join while it runs: the engine's thread
+    gets far while the event loop waits for its turn.
+    """
+    (prompt,) = witness_prompts(bench, 1)
+    start = time.perf_counter()
+    count = len(bench.run(bench.answer(bench.ask(prompt))).ids)
+    step = (time.perf_counter() - start) / count
+    return min(MOST_IDS, max(OUTPUT_LENGTH, int(OVERLAP_SECONDS / step)))
 
 
 def _rank(bench: Bench) -> list[tuple[int, ...]]:

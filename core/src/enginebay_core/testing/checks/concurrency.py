@@ -8,7 +8,7 @@ from dataclasses import replace
 from enginebay_core.api import GenerationRequest, SamplingParams
 from enginebay_core.testing.bench import Answer, Bench
 from enginebay_core.testing.equality import expect_same_texts
-from enginebay_core.testing.material import random_ids, witness_prompts
+from enginebay_core.testing.material import lasting, random_ids, witness_prompts
 
 
 class Concurrency:
@@ -19,7 +19,8 @@ class Concurrency:
         batch's positions are recomputed from its longest row. Repair: run
         test_mixed_steps_equal_apart and test_parked_slots_do_not_change first.
         """
-        requests = [bench.ask(prompt) for prompt in witness_prompts(bench, 3)]
+        count = lasting(bench)
+        requests = [bench.ask(prompt, count) for prompt in witness_prompts(bench, 3)]
         answers = bench.run(_staggered(bench, requests))
         expect_same_texts(bench, requests, answers, "joined one after the other")
 
@@ -31,7 +32,8 @@ class Concurrency:
         """
         room = bench.limits.context_length - 16
         lengthy = bench.ask(random_ids(bench, min(room, 600), 300), 12)
-        short = [bench.ask(prompt) for prompt in witness_prompts(bench, 3)]
+        count = lasting(bench)
+        short = [bench.ask(prompt, count) for prompt in witness_prompts(bench, 3)]
         requests = [*short, lengthy]
         expect_same_texts(
             bench, requests, bench.together(requests), "a long prompt beside three short"

@@ -172,7 +172,7 @@ def expect_penalty(bench: Bench, field: str, times: Callable[[int], float]) -> N
     """
     __tracebackhide__ = True
     moved = 0
-    for index, prompt in enumerate(witness_prompts(bench, 6)):
+    for index, prompt in enumerate(uncertain_prompts(bench, 6)):
         params: dict[str, Any] = {field: (2.0, -2.0, -0.7)[index % 3]}
         sampling = replace(bench.greedy(logprobs=top_count(bench)), **params)
         repeats = bench.lone(bench.ask(prompt)).ids[:4]
@@ -182,6 +182,19 @@ def expect_penalty(bench: Bench, field: str, times: Callable[[int], float]) -> N
         moved += sum(entry[1].id != token for token, entry in pairs)
     if not moved:
         bench.skip(f"{field} moved no choice in six texts, so that nothing can be told")
+
+
+def uncertain_prompts(bench: Bench, count: int) -> list[tuple[int, ...]]:
+    """Those whose answers have the most places where a penalty of 2 can move the choice."""
+    prompts = witness_prompts(bench, 16)
+    sampling = bench.greedy(logprobs=2)
+    answers = bench.together([bench.ask(prompt, sampling=sampling) for prompt in prompts])
+    close = [
+        sum(entry[1].logprob - entry[2].logprob < 1.5 for entry in answer.logprobs)
+        for answer in answers
+    ]
+    ranked = sorted(zip(close, prompts, strict=True), reverse=True)
+    return [prompt for _, prompt in ranked[:count]]
 
 
 def expect_adjusted(
