@@ -225,6 +225,8 @@ def show(line: str, last: bool = False) -> None:
     verb = words[0] if words else ""
     if verb not in ("Collecting", "Downloading", "Building", "Installing", "Installed"):
         return
+    if verb == "Installing" and words[1:2] != ["collected"]:
+        return
     text = " ".join(words)[:76] if verb != "Installing" else "Installing the packages"
     if sys.stdout.isatty():
         print(f"\r\033[K{text}", end="\n" if last else "", flush=True)

@@ -170,6 +170,8 @@ async def test_an_engine_with_its_own_scheduler_is_kept_from_bad_requests(
                 return step_capabilities()
     """
     install_plugin("eb_own", code, BACKENDS, own="eb_own:Backend")
+    with pytest.raises(ConfigError, match="queues by itself"), opened(backend="own", queue={}):
+        pass
     with opened(backend="own") as model:
         steps = [step async for step in model.generator.generate(GenerationRequest((1, 2), 3))]
         assert [step.ids for step in steps] == [(1, 2)]

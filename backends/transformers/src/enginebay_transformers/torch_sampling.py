@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from enginebay_core.api import (
+    NOISE_MULTIPLIERS,
     NumpySampling,
     Sampled,
     SamplerMemory,
@@ -19,7 +20,6 @@ from enginebay_core.api import (
     TokenLogprob,
     noise_key,
 )
-from enginebay_core.api.noise import MULTIPLIERS
 
 MASK32: Final = 0xFFFFFFFF
 FEW: Final = 256
@@ -208,8 +208,8 @@ def gumbel(keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 
 def mix32(value: torch.Tensor) -> torch.Tensor:
     value = value & MASK32
-    value = ((value ^ (value >> 16)) * MULTIPLIERS[0]) & MASK32
-    value = ((value ^ (value >> 15)) * MULTIPLIERS[1]) & MASK32
+    value = ((value ^ (value >> 16)) * NOISE_MULTIPLIERS[0]) & MASK32
+    value = ((value ^ (value >> 15)) * NOISE_MULTIPLIERS[1]) & MASK32
     return value ^ (value >> 16)
 
 

@@ -37,7 +37,7 @@ from enginebay_core.api.generator import (
     Limits,
     Usage,
 )
-from enginebay_core.api.noise import gumbel, gumbel_argmax, noise_key
+from enginebay_core.api.noise import NOISE_MULTIPLIERS, gumbel, gumbel_argmax, noise_key
 from enginebay_core.api.numpy_sampling import NumpySampling, sample_row
 from enginebay_core.api.options import EngineOptions, StepOptions
 from enginebay_core.api.sampling import (
@@ -64,6 +64,7 @@ from enginebay_core.api.tokenizer import Prompt, Tokenizer
 
 __all__ = [
     "GENERATION_FIELDS",
+    "NOISE_MULTIPLIERS",
     "Backend",
     "Batching",
     "Capabilities",

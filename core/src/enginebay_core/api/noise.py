@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-MULTIPLIERS: Final = (0x7FEB352D, 0x846CA68B)
+NOISE_MULTIPLIERS: Final = (0x7FEB352D, 0x846CA68B)
 """Of the 32-bit mixer ``lowbias32`` (Chris Wellons, nullprogram.com, 2018)."""
 
 FEW: Final = 256
@@ -73,6 +73,6 @@ def _mix64(value: int) -> int:
 
 def _mix32(value: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Overflow of uint32 arrays wraps, which is what the mixer wants."""
-    value = (value ^ (value >> np.uint32(16))) * np.uint32(MULTIPLIERS[0])
-    value = (value ^ (value >> np.uint32(15))) * np.uint32(MULTIPLIERS[1])
+    value = (value ^ (value >> np.uint32(16))) * np.uint32(NOISE_MULTIPLIERS[0])
+    value = (value ^ (value >> np.uint32(15))) * np.uint32(NOISE_MULTIPLIERS[1])
     return value ^ (value >> np.uint32(16))

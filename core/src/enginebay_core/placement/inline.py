@@ -7,6 +7,7 @@ from typing import Any
 
 from enginebay_core.api import (
     Backend,
+    ConfigError,
     EngineBayError,
     Generator,
     ModelError,
@@ -64,6 +65,9 @@ def make_generator(engine: Generator | StepEngine, config: ModelConfig) -> Gener
     if isinstance(engine, StepEngine):
         queue = QueueLimits(config.queue.length, config.queue.seconds)
         return StepGenerator(engine, config.backend, queue)
+    if isinstance(engine, Generator) and "queue" in config.model_fields_set:
+        engine.close()
+        raise ConfigError(f"queue: backend {config.backend!r} queues by itself; leave it out")
     if isinstance(engine, Generator):
         return CheckedGenerator(engine)
     raise ModelError(
