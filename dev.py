@@ -112,14 +112,22 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     install(list(PROFILES), arguments.torch_index)
-    marks = [] if "-m" in arguments.args else ["-m", "not environments"]
-    return run([BIN / "python", "-m", "pytest", *marks, *shlex.split(arguments.args)])
+    return pytest("-m", "not environments", *shlex.split(arguments.args))
 
 
 def test_all(arguments: argparse.Namespace) -> int:
     """All of ``test``, then what makes environments of its own; pytest names what it skipped."""
     install(list(PROFILES), arguments.torch_index)
-    return run([BIN / "python", "-m", "pytest", "-rs", *shlex.split(arguments.args)])
+    return pytest("-rs", *shlex.split(arguments.args))
+
+
+def pytest(*arguments: str) -> int:
+    """As many workers as cores, each with one thread of its own for arithmetic: more only wait
+    for each other. What comes later in ``arguments`` wins (``-n 0`` for one process).
+    """
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    workers = str(min(os.cpu_count() or 1, 4))
+    return run([BIN / "python", "-m", "pytest", "-n", workers, "--dist", "loadfile", *arguments])
 
 
 def check(arguments: argparse.Namespace) -> int:
