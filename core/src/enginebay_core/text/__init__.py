@@ -7,6 +7,7 @@ from enginebay_core.text.byte_tokenizer import ByteTokenizer
 from enginebay_core.text.canary import TemplateFacts, probe_template
 from enginebay_core.text.hf_tokenizer import HuggingFaceTokenizer
 from enginebay_core.text.streamer import open_streamer
+from enginebay_core.text.token_bytes import token_bytes
 
 __all__ = [
     "ByteTokenizer",
@@ -14,4 +15,5 @@ __all__ = [
     "TemplateFacts",
     "open_streamer",
     "probe_template",
+    "token_bytes",
 ]

@@ -21,6 +21,9 @@ END: Final = 258
 CONTROL: Final[Mapping[str, int]] = MappingProxyType(
     {"<|endoftext|>": END_OF_TEXT, "<|im_start|>": START, "<|im_end|>": END}
 )
+_CONTROL_BYTES: Final = MappingProxyType(
+    {number: text.encode() for text, number in CONTROL.items()}
+)
 _CONTROL_PATTERN: Final = re.compile("(" + "|".join(map(re.escape, CONTROL)) + ")")
 
 
@@ -51,6 +54,10 @@ class ByteTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         return bytes([token for token in ids if token < END_OF_TEXT]).decode(errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """As the function of that name says."""
+        return bytes([token]) if token < END_OF_TEXT else _CONTROL_BYTES.get(token, b"")
 
     def render(self, conversation: Conversation) -> Prompt:
         texts: list[str] = []

@@ -15,6 +15,7 @@ from enginebay_core.text.characters import check_characters
 from enginebay_core.text.checkpoint import TokenizerSettings, read_settings
 from enginebay_core.text.detokenizer import REPLACEMENT, Detokenizer, Step
 from enginebay_core.text.template_messages import template_messages
+from enginebay_core.text.token_bytes import TokenSpeller
 from enginebay_core.text.user_text import StandIns
 
 if TYPE_CHECKING:
@@ -53,9 +54,20 @@ class HuggingFaceTokenizer:
         self._tokenizer = tokenizer
         self._control = MappingProxyType(dict(control.ids))
         self._hidden = frozenset(number for number, token in added.items() if token.special)
-        self._falls_back = '"ByteFallback"' in json.dumps(parts["decoder"])
+        decoder = json.dumps(parts["decoder"])
+        self._falls_back = '"ByteFallback"' in decoder
         self._guarded = GuardedTokenizer(tokenizer, parts, control.guarded)
         self._stand_ins = StandIns(control.guarded)
+        self._speller = TokenSpeller(
+            self._decode_all,
+            anchor=lambda: self.encode("a"),
+            piece=tokenizer.id_to_token,
+            decoder=decoder,
+            own={
+                **{number: text for text, number in control.ids.items()},
+                **{number: added[number].content for number in self._hidden},
+            },
+        )
         self._templates = _compile_templates(settings, self._stand_ins)
 
     @property
@@ -79,6 +91,10 @@ class HuggingFaceTokenizer:
             stream = self.open_detokenizer({})
             return "".join([stream.push(token) for token in ids]) + stream.flush()
         return text
+
+    def token_bytes(self, token: int) -> bytes:
+        """As the function of that name says."""
+        return self._speller.spell(token)
 
     def render(self, conversation: Conversation) -> Prompt:
         template = self._template_for(conversation)
