@@ -13,6 +13,7 @@ from enginebay_core.config import Defaults, ModelConfig
 from enginebay_core.placement import RunningModel, open_model
 from enginebay_server.admission import Admitted, admit, fit
 from enginebay_server.schema.chat import ChatRequest
+from enginebay_server.schema.completions import CompletionRequest
 from enginebay_server.schema.reading import read
 
 NATIVE = Capability(Support.NATIVE)
@@ -86,6 +87,35 @@ def test_a_limit_is_kept_and_said(toy: RunningModel) -> None:
     with pytest.raises(RequestError, match="n is 5; model 'toy' takes at most 4") as caught:
         ask(limited, n=5)
     assert caught.value.param == "n"
+
+
+def test_logprobs_are_kept_to_what_the_engine_tells(toy: RunningModel) -> None:
+    own = able(toy, logprobs=NATIVE)
+    assert ask(own, logprobs=True, top_logprobs=0).sampling.logprobs == 0
+    assert ask(own, logprobs=False).sampling.logprobs is None
+    with pytest.raises(UnsupportedField, match="top_logprobs is not supported") as caught:
+        ask(own, logprobs=True, top_logprobs=1)
+    assert caught.value.param == "top_logprobs"
+    with pytest.raises(UnsupportedField, match="logprobs is not supported") as caught:
+        ask(able(toy), logprobs=True)
+    assert caught.value.param == "logprobs"
+
+
+def test_a_completion_asks_for_both_by_one_field(toy: RunningModel) -> None:
+    def complete(model: RunningModel, logprobs: int) -> Admitted:
+        body: dict[str, Any] = {"model": "toy", "prompt": "x", "logprobs": logprobs}
+        return admit(read(CompletionRequest, body), model, reject_unknown=False)
+
+    limited = able(toy, logprobs=NATIVE, top_logprobs=Capability(Support.NATIVE, maximum=3))
+    assert complete(limited, 3).sampling.logprobs == 3
+    with pytest.raises(
+        RequestError, match=r"^logprobs is 4; model 'toy' takes at most 3"
+    ) as caught:
+        complete(limited, 4)
+    assert caught.value.param == "logprobs"
+    assert complete(able(toy, logprobs=NATIVE), 0).sampling.logprobs == 0
+    with pytest.raises(UnsupportedField, match=r"^logprobs is not supported"):
+        complete(able(toy), 0)
 
 
 def test_what_cannot_be_combined(toy: RunningModel) -> None:

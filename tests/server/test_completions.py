@@ -84,7 +84,7 @@ def test_prompts_that_are_none(toys: Running, prompt: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("echo", True), ("best_of", 2), ("suffix", "x"), ("logprobs", 0)]
+    ("field", "value"), [("echo", True), ("best_of", 2), ("suffix", "x"), ("prompt_logprobs", 0)]
 )
 def test_what_is_not_done_is_refused(toys: Running, field: str, value: object) -> None:
     answer = toys.post({**GREEDY, field: value}, PATH)

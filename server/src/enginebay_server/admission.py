@@ -86,7 +86,7 @@ def admit(fields: GenerationFields, model: RunningModel, *, reject_unknown: bool
     """Raises RequestError for the first field that this model or this server will not honour."""
     ignored = tuple(dict.fromkeys(_ignored(fields, reject_unknown)))
     asked = _asked_for(fields)
-    emulated = tuple(name for name in asked if _require(name, asked[name], model))
+    emulated = tuple(name for name in asked if _require(name, asked[name], model, fields))
     _check_pairs(asked, model)
     return Admitted(
         sampling=_sampling(fields, model),
@@ -215,12 +215,18 @@ def _asked_for(fields: GenerationFields) -> dict[str, Any]:
             asked[name] = value
     if token_limit(fields) is not None:
         asked["max_tokens"] = token_limit(fields)
+    if fields.best_logprobs is not None:
+        asked["logprobs"] = True
+    if fields.best_logprobs:
+        asked["top_logprobs"] = fields.best_logprobs
     return asked
 
 
-def _require(name: str, value: Any, model: RunningModel) -> bool:
+def _require(name: str, value: Any, model: RunningModel, fields: GenerationFields) -> bool:
     """Whether the field is emulated. Raises UnsupportedField, or RequestError over a limit."""
     capability = model.capabilities.of(name)
+    if name == "top_logprobs" and name not in type(fields).model_fields:
+        name = "logprobs"  # a completion has one field for both
     if capability.support is Support.REFUSED:
         reason = f": {capability.reason}" if capability.reason else ""
         raise UnsupportedField(
@@ -252,7 +258,7 @@ def _sampling(fields: GenerationFields, model: RunningModel) -> SamplingParams:
     if given.get("top_k") == -1:
         given["top_k"] = 0
     bias = _bias(fields.logit_bias or {}, model.generator.limits.vocab_size)
-    return SamplingParams(**given, logit_bias=bias, seed=fields.seed)
+    return SamplingParams(**given, logit_bias=bias, seed=fields.seed, logprobs=fields.best_logprobs)
 
 
 def _resolved(name: str, fields: GenerationFields, model: RunningModel) -> Any:

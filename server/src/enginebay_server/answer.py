@@ -13,6 +13,7 @@ from enginebay_core.api import GenerationRequest, Streamer, Usage
 from enginebay_core.placement import RunningModel
 from enginebay_core.text import open_streamer
 from enginebay_server.choice import Choice, Delta
+from enginebay_server.logprobs import Ledger
 from enginebay_server.parsers import PartsReader, PlainReader, ReasoningReader, thinking_tags
 
 
@@ -48,7 +49,8 @@ def chat_choice(
     index: int, model: RunningModel, stop: Sequence[str], run: GenerationRequest
 ) -> Choice:
     """A choice whose thinking, if the model thinks, is told from its answer."""
-    return Choice(index, model.generator, run, _reader(model, stop, run.prompt))
+    reader = _reader(model, stop, run.prompt)
+    return Choice(index, model.generator, run, reader, _ledger(model, run))
 
 
 def plain_choice(
@@ -56,7 +58,11 @@ def plain_choice(
 ) -> Choice:
     """A choice that is all text."""
     reader = PlainReader(open_streamer(model.tokenizer, stop=tuple(stop)))
-    return Choice(index, model.generator, run, reader)
+    return Choice(index, model.generator, run, reader, _ledger(model, run))
+
+
+def _ledger(model: RunningModel, run: GenerationRequest) -> Ledger | None:
+    return None if run.sampling.logprobs is None else Ledger(model.tokenizer)
 
 
 def _reader(model: RunningModel, stop: Sequence[str], prompt: tuple[int, ...]) -> PartsReader:

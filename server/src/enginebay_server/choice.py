@@ -6,28 +6,37 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from enginebay_core.api import FinishReason, GenerationRequest, GenerationStep, Generator
-from enginebay_server.parsers import Part, PartsReader
+from enginebay_core.api import GenerationRequest, GenerationStep, Generator
+from enginebay_server.logprobs import Ledger, Told
+from enginebay_server.parsers import PartsReader, joined
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next bit of choice ``index``; ``finish`` is set in its last one only."""
+    """The next bit of choice ``index``; ``finish`` is set in its last one only. ``logprobs`` are
+    of the ids that make ``content``, None where nobody asked.
+    """
 
     index: int
     content: str
     reasoning: str = ""
     finish: str | None = None
+    logprobs: tuple[Told, ...] | None = None
 
 
 class Choice:
     """``completion_tokens`` counts the ids that made the answer: no stop id, nothing past a stop
     string, and exact once the deltas have ended. ``cached_tokens`` counts the prompt's ids that
-    the engine did not have to compute.
+    the engine did not have to compute. ``ledger`` is there where logprobs were asked for.
     """
 
     def __init__(
-        self, index: int, generator: Generator, request: GenerationRequest, reader: PartsReader
+        self,
+        index: int,
+        generator: Generator,
+        request: GenerationRequest,
+        reader: PartsReader,
+        ledger: Ledger | None = None,
     ) -> None:
         self.index = index
         self.completion_tokens = 0
@@ -35,6 +44,7 @@ class Choice:
         self._generator = generator
         self._request = request
         self._reader = reader
+        self._ledger = ledger
 
     @property
     def leads(self) -> bool:
@@ -54,18 +64,15 @@ class Choice:
     def _read(self, step: GenerationStep) -> Delta | None:
         self.cached_tokens += step.cached_tokens
         part = self._reader.push(step.ids)
-        content, reasoning = part.content, part.reasoning
-        self.completion_tokens += part.settled
         finish = "stop" if part.stopped else None
         if finish is None and step.finish is not None:
-            rest = self._reader.flush()
-            content, reasoning = content + rest.content, reasoning + rest.reasoning
-            self.completion_tokens += rest.settled
-            finish = _finish(step.finish, rest)
-        if content or reasoning or finish:
-            return Delta(self.index, content, reasoning, finish)
+            part = joined(part, self._reader.flush())
+            finish = "stop" if part.stopped else step.finish.value
+        self.completion_tokens += part.settled
+        logprobs = None
+        if self._ledger is not None:
+            self._ledger.add(step.logprobs, part)
+            logprobs = self._ledger.take() if part.content or finish else ()
+        if part.content or part.reasoning or finish:
+            return Delta(self.index, part.content, part.reasoning, finish, logprobs)
         return None
-
-
-def _finish(reason: FinishReason, rest: Part) -> str:
-    return "stop" if rest.stopped else reason.value

@@ -37,7 +37,6 @@ NO_EFFECT: Final = frozenset(
 """OpenAI's fields that cannot change an answer: accepted, and without effect."""
 
 _NO_TOOLS: Final = "this version calls no tools"
-_NO_LOGPROBS: Final = "this version returns no log probabilities"
 _TEXT_ONLY: Final = "this server reads and writes text only"
 _NO_GRAMMAR: Final = "this version does not constrain the output"
 
@@ -47,9 +46,7 @@ REFUSED: Final[Mapping[str, Refusal]] = MappingProxyType(
         "tool_choice": Refusal(_NO_TOOLS, ("none", "auto")),
         "functions": Refusal(_NO_TOOLS, ([],)),
         "function_call": Refusal(_NO_TOOLS, ("none", "auto")),
-        "logprobs": Refusal(_NO_LOGPROBS, (False,)),
-        "top_logprobs": Refusal(_NO_LOGPROBS, (0,)),
-        "prompt_logprobs": Refusal(_NO_LOGPROBS, (0,)),
+        "prompt_logprobs": Refusal("only the answer's own tokens have log probabilities"),
         "response_format": Refusal(_NO_GRAMMAR, ({"type": "text"},)),
         "modalities": Refusal(_TEXT_ONLY, (["text"],)),
         "audio": Refusal(_TEXT_ONLY),
@@ -121,6 +118,7 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
             ),
             _SAMPLER,
         ),
+        "top_logprobs": "in a completion logprobs is the number",
         "repeat_penalty": "use repetition_penalty",
         "repeat_last_n": "repetition_penalty looks at the whole sequence",
         "max_new_tokens": "use max_tokens",

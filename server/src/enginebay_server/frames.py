@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from enginebay_core.api import Usage
 from enginebay_server.answer import Answer
 from enginebay_server.choice import Delta
+from enginebay_server.logprobs import Told, chat_logprobs, completion_logprobs
 
 DONE: Final = b"data: [DONE]\n\n"
 _SEPARATORS: Final = ("\x85", "\u2028", "\u2029")
@@ -23,16 +24,20 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(slots=True)
 class Whole:
-    """One choice, collected."""
+    """One choice, collected. ``logprobs`` is None where nobody asked."""
 
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     finish: str | None = None
+    logprobs: list[Told] | None = None
 
     def add(self, delta: Delta) -> None:
         self.content.append(delta.content)
         self.reasoning.append(delta.reasoning)
         self.finish = delta.finish
+        if delta.logprobs is not None:
+            self.logprobs = self.logprobs or []
+            self.logprobs += delta.logprobs
 
 
 class Shape(Protocol):
@@ -97,7 +102,8 @@ class ChatShape(_Frames):
         return self._before[index] + delta + b',"finish_reason":null}]}\n\n'
 
     def frames(self, delta: Delta) -> bytes:
-        if delta.content and not delta.reasoning and delta.finish is None:
+        plain = delta.finish is None and delta.logprobs is None
+        if delta.content and not delta.reasoning and plain:
             text = dumps(delta.content)
             return self._content[delta.index] + text + b'},"finish_reason":null}]}\n\n'
         return self._uncommon(delta)
@@ -121,9 +127,13 @@ class ChatShape(_Frames):
             frames += before + both + b'},"finish_reason":null}]}\n\n'
         if delta.content:
             text = dumps(delta.content)
-            frames += self._content[delta.index] + text + b'},"finish_reason":null}]}\n\n'
+            told = _told(delta.logprobs)
+            frames += self._content[delta.index] + text + b"}" + told
+            frames += b',"finish_reason":null}]}\n\n'
         if delta.finish:
-            frames += before + b'"delta":{},"finish_reason":' + dumps(delta.finish) + b"}]}\n\n"
+            told = b"" if delta.content or not delta.logprobs else _told(delta.logprobs)
+            finish = b',"finish_reason":' + dumps(delta.finish)
+            frames += before + b'"delta":{}' + told + finish + b"}]}\n\n"
         return frames
 
 
@@ -139,12 +149,13 @@ class CompletionShape(_Frames):
 
     def frames(self, delta: Delta) -> bytes:
         text = dumps(delta.content)
+        told = b"null" if delta.logprobs is None else dumps(completion_logprobs(delta.logprobs))
         finish = dumps(delta.finish)
         return (
             self._before[delta.index]
             + b'"text":'
             + text
-            + (b',"logprobs":null,"finish_reason":' + finish + b"}]}\n\n")
+            + (b',"logprobs":' + told + b',"finish_reason":' + finish + b"}]}\n\n")
         )
 
     def whole(self, choices: Sequence[Whole]) -> dict[str, Any]:
@@ -157,7 +168,7 @@ class CompletionShape(_Frames):
                 {
                     "index": index,
                     "text": "".join(whole.content),
-                    "logprobs": None,
+                    "logprobs": completion_logprobs(whole.logprobs),
                     "finish_reason": whole.finish,
                 }
                 for index, whole in enumerate(choices)
@@ -174,6 +185,10 @@ def _chat_choice(index: int, whole: Whole) -> dict[str, Any]:
     return {
         "index": index,
         "message": message,
-        "logprobs": None,
+        "logprobs": chat_logprobs(whole.logprobs),
         "finish_reason": whole.finish,
     }
+
+
+def _told(logprobs: Sequence[Told] | None) -> bytes:
+    return b"" if logprobs is None else b',"logprobs":' + dumps(chat_logprobs(logprobs))

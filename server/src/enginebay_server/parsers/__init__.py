@@ -1,6 +1,6 @@
 """From the ids of an answer to the parts of an OpenAI message."""
 
-from enginebay_server.parsers.parts import Part, PartsReader
+from enginebay_server.parsers.parts import Part, PartsReader, joined
 from enginebay_server.parsers.plain import PlainReader
 from enginebay_server.parsers.reasoning import ReasoningReader, ThinkingTags, thinking_tags
 
@@ -10,5 +10,6 @@ __all__ = [
     "PlainReader",
     "ReasoningReader",
     "ThinkingTags",
+    "joined",
     "thinking_tags",
 ]

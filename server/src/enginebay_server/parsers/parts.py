@@ -10,13 +10,16 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class Part:
     """What became known of an answer. ``settled`` counts the ids that this settles, as in
-    ``Piece``; ``stopped`` says that a stop string was found, after which nothing follows.
+    ``Piece``; ``thought`` are the places of those that are thinking or its tags, ascending, where
+    0 is the oldest id that was not settled before. The others among them are the oldest that
+    are left. ``stopped`` says that a stop string was found, after which nothing follows.
     """
 
     content: str = ""
     reasoning: str = ""
     settled: int = 0
     stopped: bool = False
+    thought: tuple[int, ...] = ()
 
 
 class PartsReader(Protocol):
@@ -27,3 +30,14 @@ class PartsReader(Protocol):
     def flush(self) -> Part:
         """The answer has ended: release what was held back."""
         ...
+
+
+def joined(one: Part, other: Part) -> Part:
+    """Both, in this order, as one."""
+    return Part(
+        one.content + other.content,
+        one.reasoning + other.reasoning,
+        one.settled + other.settled,
+        one.stopped or other.stopped,
+        one.thought + tuple([one.settled + place for place in other.thought]),
+    )

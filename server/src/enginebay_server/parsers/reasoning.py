@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from enginebay_core.api import Streamer
-from enginebay_server.parsers.parts import Part
+from enginebay_server.parsers.parts import Part, joined
 
 PAIRS: Final = (("<think>", "</think>"),)
+_TAG: Final = Part(settled=1, thought=(0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +59,19 @@ class ReasoningReader:
         self._streamer = open_reasoning() if thinking else open_content()
         self._at_start = thinking
         self._newlines = ""
+        self._held = 0
 
     def push(self, ids: Sequence[int]) -> Part:
         total = Part()
         start = 0
         for index, token in enumerate(ids):
             if token in (self._tags.opening, self._tags.closing):
-                total = _joined(total, self._push_plain(ids[start:index]))
+                total = joined(total, self._push_plain(ids[start:index]))
                 if total.stopped:
                     return total
-                total = _joined(total, self._take_tag(token == self._tags.opening))
+                total = joined(total, self._take_tag(token == self._tags.opening))
                 start = index + 1
-        return _joined(total, self._push_plain(ids[start:]))
+        return joined(total, self._push_plain(ids[start:]))
 
     def flush(self) -> Part:
         piece = self._streamer.flush()
@@ -78,23 +80,25 @@ class ReasoningReader:
     def _push_plain(self, ids: Sequence[int]) -> Part:
         if not ids:
             return Part()
+        self._held += len(ids)
         piece = self._streamer.push(ids)
         return self._shown(piece.text, len(piece.ids), piece.stopped is not None)
 
     def _take_tag(self, thinking: bool) -> Part:
         """Settle the tag's own id, and what the block before it held back. A tag that changes
-        nothing, as a second opening, is dropped all the same.
+        nothing, as a second opening, is dropped all the same, before the text that is held back.
         """
         if thinking == self._thinking:
-            return Part(settled=1)
+            return Part(settled=1, thought=(0 if thinking else self._held,))
         held = self.flush()
         self._thinking = thinking
         self._streamer = self._open_reasoning() if thinking else self._open_content()
         self._at_start = True
         self._newlines = ""
-        return _joined(held, Part(settled=1))
+        return joined(held, _TAG)
 
     def _shown(self, text: str, settled: int, stopped: bool) -> Part:
+        self._held -= settled
         if self._at_start:
             text = text.lstrip("\n")
             self._at_start = not text
@@ -103,13 +107,4 @@ class ReasoningReader:
         text = self._newlines + text
         shown = text.rstrip("\n")
         self._newlines = text[len(shown) :]
-        return Part("", shown, settled, stopped)
-
-
-def _joined(one: Part, other: Part) -> Part:
-    return Part(
-        one.content + other.content,
-        one.reasoning + other.reasoning,
-        one.settled + other.settled,
-        one.stopped or other.stopped,
-    )
+        return Part("", shown, settled, stopped, tuple(range(settled)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from enginebay_server.schema.common import MAX_TOKENS, STRICT, GenerationFields
 
@@ -82,4 +82,19 @@ class ChatRequest(GenerationFields):
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=16_384)
     max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="How many; needs logprobs."
+    )
     chat_template_kwargs: TemplateSwitches | None = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _needs_logprobs(cls, wanted: int | None, others: ValidationInfo) -> int | None:
+        if wanted and others.data.get("logprobs") in (None, False):
+            raise ValueError("it needs logprobs to be true")
+        return wanted
+
+    @property
+    def best_logprobs(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None

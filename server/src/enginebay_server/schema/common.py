@@ -56,5 +56,10 @@ class GenerationFields(BaseModel):
     user: str | None = Field(default=None, max_length=1024)
 
     @property
+    def best_logprobs(self) -> int | None:
+        """How many of the best tokens to tell beside each of the answer's; None: tell nothing."""
+        return None
+
+    @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage

@@ -34,6 +34,7 @@ class CompletionRequest(GenerationFields):
     """One prompt or several, each a text or token ids; every prompt gets ``n`` choices."""
 
     prompt: PromptField
+    logprobs: int | None = Field(default=None, ge=0, le=5, description="How many of the best.")
 
     @property
     def prompts(self) -> list[str | list[int]]:
@@ -42,3 +43,7 @@ class CompletionRequest(GenerationFields):
         if isinstance(self.prompt[0], int):
             return [[token for token in self.prompt if isinstance(token, int)]]
         return [prompt for prompt in self.prompt if not isinstance(prompt, int)]
+
+    @property
+    def best_logprobs(self) -> int | None:
+        return self.logprobs
