@@ -18,10 +18,10 @@ def test_core_alone_passes_its_own_tests(
     core = f"enginebay-core[testing] @ file://{wheel(wheels, 'enginebay-core')}"
     tools = ("pytest-asyncio", "pytest-timeout", "hypothesis")
     python = make_venv(core, *tools)
-    shutil.copytree(ROOT / "core" / "tests", tmp_path / "tests")
+    shutil.copytree(ROOT / "core" / "tests", tmp_path / "core" / "tests")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)  # pytest's settings
     probe = f"import importlib.util as u; print([n for n in {ABSENT!r} if u.find_spec(n)])"
     assert run([str(python), "-c", probe], cwd=tmp_path).strip() == "[]"
-    ini = ["-o", "asyncio_mode=auto", "-W", "error", "--import-mode=importlib", "-q"]
-    said = run([str(python), "-m", "pytest", *ini, "tests"], cwd=tmp_path)
+    said = run([str(python), "-m", "pytest", "-q", "core/tests"], cwd=tmp_path)
     assert " passed" in said
     assert "failed" not in said

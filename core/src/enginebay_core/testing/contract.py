@@ -72,10 +72,17 @@ class BackendContract(Checks):
         return cls._bench
 
     @classmethod
+    def _model(cls) -> str:
+        if cls.model is not None:
+            return cls.model
+        cls.make_backend()  # a misspelled backend is told of before a missing model
+        return default_model(cls.backend)
+
+    @classmethod
     def _plan(cls) -> Plan:
         return Plan(
             backend=cls.backend,
-            model=cls.model if cls.model is not None else default_model(cls.backend),
+            model=cls._model(),
             options=cls.options,
             make_backend=cls.make_backend,
             make_tokenizer=cls.make_tokenizer,
