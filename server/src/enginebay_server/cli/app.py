@@ -13,6 +13,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from enginebay_server.cli.bench import bench
 from enginebay_server.cli.chat import chat
 from enginebay_server.cli.config import config_commands
 from enginebay_server.cli.doctor import doctor
@@ -60,6 +61,7 @@ app.command()(serve)
 app.command()(chat)
 app.command()(explain)
 app.command()(doctor)
+app.command()(bench)
 app.add_typer(plugins_commands, name="plugins")
 app.add_typer(models_commands, name="models")
 app.add_typer(config_commands, name="config")

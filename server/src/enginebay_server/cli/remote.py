@@ -40,11 +40,10 @@ class Remote:
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url.rstrip("/")
-        host = _host(url)
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=_TIMEOUT,
-            trust_env=host not in ("localhost", "127.0.0.1", "::1"),  # no proxy leads to oneself
+            trust_env=not is_here(url),  # no proxy leads to oneself
         )
 
     def __enter__(self) -> Self:
@@ -104,6 +103,11 @@ class Remote:
             raise RemoteError(f"{self.url} took too long to answer") from None
         except httpx.HTTPError as error:
             raise RemoteError(f"the connection to {self.url} broke: {error}") from None
+
+
+def is_here(url: str) -> bool:
+    """Whether it is this machine. Raises ConfigError where ``url`` is none."""
+    return _host(url) in ("localhost", "127.0.0.1", "::1")
 
 
 def read_events(chunks: Iterable[bytes]) -> Iterator[str]:
