@@ -12,9 +12,9 @@ pipeline_tag: text-generation
 ---
 # Pocket
 
-The demo model of EngineBay: about 3.5 million parameters in the Qwen3 architecture (4 layers, 256
+The demo model of EngineBay: about 3.8 million parameters in the Qwen3 architecture (4 layers, 256
 wide, 4 heads, 2 of keys and values, context 2048, float16), with its own byte-level BPE tokenizer
-of 3,072 pieces. It makes a server real on a machine without a network. It is not a useful
+of 4,096 pieces. It makes a server real on a machine without a network. It is not a useful
 assistant.
 
 What it does, in Chinese and English: greets, says what it is, says what EngineBay is and how to

@@ -1,20 +1,19 @@
 """The corpus: conversations of one to several turns, drawn from a seed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from enginebay_pocket.recipe import errands
 from enginebay_pocket.recipe.exchange import Conversation, Exchange, Lang, Message
 from enginebay_pocket.recipe.heldout import leaks
-from enginebay_pocket.recipe.offers import KINDS, Offer, offers
+from enginebay_pocket.recipe.offers import KINDS, Offer, draw, offers
 from enginebay_pocket.recipe.phrases import table
 from enginebay_pocket.recipe.topics import Topic, exchange, topics
 
 _REFUSES = {"weather": "no_weather", "clock": "no_clock", "calculator": "maths"}
-# Mostly short, for many questions are learnt from one answer each; some long, to keep long chats.
-_TURNS = (1, 1, 1, 1, 2, 2, 3, 4, 6, 9)
-_TURNS_WITH_TOOLS = (1, 1, 1, 2, 2, 3)
+_TURNS = (1, 2, 3, 3, 4, 5, 6, 8)
+_TURNS_WITH_TOOLS = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -24,30 +23,46 @@ class Scene:
     lang: Lang
     offered: tuple[Offer, ...]
     thinking: bool
+    short: bool
 
 
-def conversations(seed: int) -> Iterator[Conversation]:
-    """Endless conversations; none holds what the score keeps for itself."""
+def conversations(seed: int, short: float = 0.55) -> Iterator[Conversation]:
+    """Endless conversations; none holds what the score keeps for itself.
+
+    `short` is the share of the short ones: a question and the beginning of its answer (which
+    answer to give is what is hard to learn, and it shows in the first words), or one errand.
+    """
     rng = Random(seed)
     while True:
-        drawn = _conversation(rng)
-        if not leaks(drawn.messages):
+        drawn = _conversation(_short(rng) if rng.random() < short else _scene(rng), rng)
+        if not leaks(drawn):
             yield drawn
 
 
-def _conversation(rng: Random) -> Conversation:
-    lang: Lang = rng.choice(("en", "zh"))
-    offered: list[Offer] = []
-    if rng.random() < 0.4:
-        offered = offers(rng.sample(KINDS, rng.choice((0, 1, 1, 1, 2, 2, 3))), rng)
-    scene = Scene(lang, tuple(offered), rng.random() < 0.3)
-    count = rng.choice(_TURNS_WITH_TOOLS if offered else _TURNS)
+def _conversation(scene: Scene, rng: Random) -> Conversation:
+    turns = rng.choice(_TURNS_WITH_TOOLS if scene.offered else _TURNS)
+    if scene.short or (scene.thinking and rng.random() < 0.7):
+        turns = 1
     exchanges = [_exchange(scene, rng)]
-    for _ in range(count - 1):
+    for _ in range(turns - 1):
         if rng.random() < 0.08:
-            scene = Scene("en" if scene.lang == "zh" else "zh", scene.offered, scene.thinking)
+            scene = replace(scene, lang="en" if scene.lang == "zh" else "zh")
         exchanges.append(_following(exchanges[-1], scene, rng))
     return _assemble(exchanges, scene, rng)
+
+
+def _short(rng: Random) -> Scene:
+    lang: Lang = rng.choice(("en", "zh"))
+    offered = (draw(rng.choice(KINDS), rng),) if rng.random() < 0.35 else ()
+    return Scene(lang, offered, rng.random() < 0.35, short=True)
+
+
+def _scene(rng: Random) -> Scene:
+    lang: Lang = rng.choice(("en", "zh"))
+    offered: list[Offer] = []
+    if rng.random() < 0.42:
+        offered = offers(rng.sample(KINDS, rng.choice((0, 1, 1, 1, 1, 2, 2, 3))), rng)
+    return Scene(lang, tuple(offered), rng.random() < 0.3, short=False)
 
 
 def _exchange(scene: Scene, rng: Random) -> Exchange:
@@ -100,13 +115,21 @@ def _assemble(exchanges: list[Exchange], scene: Scene, rng: Random) -> Conversat
             messages += reply.messages(thinking=False)
     last = exchanges[-1]
     messages.append({"role": "user", "content": last.user})
-    cut = rng.randrange(len(last.replies))
+    cut = len(last.replies) - 1 if rng.random() < 0.7 else 0
     for reply in last.replies[:cut]:
         messages += reply.messages(scene.thinking)
     final = last.replies[cut]
     thought = f"<think>\n{final.think}\n</think>\n\n" if scene.thinking else ""
     tools = [offer.message() for offer in scene.offered]
-    return Conversation(messages, thought + final.body(), tools, scene.thinking)
+    live = not scene.thinking and rng.random() < 0.75
+    return Conversation(
+        messages,
+        thought + final.body(),
+        tools,
+        scene.thinking,
+        live=live,
+        brief=scene.short and not tools,
+    )
 
 
 def _system(lang: Lang, rng: Random) -> list[Message]:

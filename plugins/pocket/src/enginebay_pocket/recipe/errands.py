@@ -8,7 +8,7 @@ from random import Random
 from enginebay_pocket.recipe import results, sums
 from enginebay_pocket.recipe.exchange import Call, Exchange, Lang, Reply
 from enginebay_pocket.recipe.offers import ZONE_ARGUMENTS, Offer
-from enginebay_pocket.recipe.phrases import pick, table
+from enginebay_pocket.recipe.phrases import characters, pick, table
 from enginebay_pocket.recipe.topics import dress
 
 _ASK = {"weather": "ask_weather", "clock": "ask_clock", "calculator": "ask_calculator"}
@@ -95,7 +95,7 @@ def place(lang: Lang, rng: Random) -> str:
         cities: list[str] = table("tools")["cities"][lang]
         return rng.choice(cities)
     if lang == "zh":
-        return "".join(rng.choice(_characters()) for _ in range(rng.choice((2, 2, 2, 3, 4))))
+        return "".join(rng.choice(_ideographs()) for _ in range(rng.choice((2, 2, 2, 3, 4))))
     words = (
         "".join(
             rng.choice(table("manners")["syllables"]["all"]) for _ in range(rng.choice((2, 3, 3)))
@@ -106,9 +106,8 @@ def place(lang: Lang, rng: Random) -> str:
 
 
 @cache
-def _characters() -> tuple[str, ...]:
-    words = table("tools")["cities"]["zh"] + table("unknown")["slots"]["zh"]["person"]
-    return tuple(sorted({char for word in words for char in word}))
+def _ideographs() -> tuple[str, ...]:
+    return tuple(char for char in characters() if "\u4e00" <= char <= "\u9fff")
 
 
 def _single(

@@ -60,9 +60,15 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Conversation:
-    """What the model is given, and the reply that it should write."""
+    """What the model is given, and the reply that it should write.
+
+    Training shows a `live` conversation as it ran, each reply after its own prompt, so that every
+    reply teaches; otherwise earlier replies stand as history. `brief` keeps the reply's beginning.
+    """
 
     messages: list[Message]
     reply: str
     tools: list[Message] = field(default_factory=list)
     thinking: bool = False
+    live: bool = False
+    brief: bool = False

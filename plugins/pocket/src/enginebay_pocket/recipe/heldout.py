@@ -1,16 +1,19 @@
 """What the score keeps for itself, so that training never sees it."""
 
 from functools import cache
-from typing import Any
 
+from enginebay_pocket.recipe.exchange import Conversation
 from enginebay_pocket.recipe.phrases import normalise, table
 
 
-def leaks(messages: list[dict[str, Any]]) -> bool:
-    """Whether a conversation holds a held-out question or city."""
+def leaks(conversation: Conversation) -> bool:
+    """Whether a conversation holds a held-out question, city or tool name."""
+    messages = conversation.messages
     said = [message["content"] for message in messages if message["role"] == "user"]
-    return any(
-        normalise(text) in questions() or any(city in text for city in cities()) for text in said
+    return (
+        any(normalise(text) in questions() for text in said)
+        or any(city in text for city in cities() for text in said)
+        or any(tool["function"]["name"] in names() for tool in conversation.tools)
     )
 
 
@@ -28,3 +31,11 @@ def cities() -> tuple[str, ...]:
     """The held-out cities of both languages."""
     held = table("heldout")["tools"]["cities"]
     return (*held["en"], *held["zh"])
+
+
+@cache
+def names() -> frozenset[str]:
+    """The held-out names of tools."""
+    held = table("heldout")["tools"]
+    kinds = (held["weather"], held["calculator"], held["clock"])
+    return frozenset(name for kind in kinds for name in kind["names"])

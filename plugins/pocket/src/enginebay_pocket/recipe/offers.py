@@ -1,5 +1,6 @@
 """Tools as a client offers them: names, descriptions and arguments vary."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -44,15 +45,14 @@ class Offer:
 def draw(kind: str, rng: Random) -> Offer:
     """A tool of the kind, in one of its many guises."""
     words = table("tools")[kind]
-    name = rng.choice(words["names"])
-    if rng.random() < 0.1:
-        name += rng.choice(("_v2", "_tool", "_api", "_now", "_fn", "_service"))
-    bare = kind == "clock" and rng.random() < 0.15
+    bare = kind == "clock" and rng.random() < 0.12
+    cryptic = rng.random() < 0.15  # only the description tells what the tool does
+    told = [text for text in words["descriptions"] if text or not cryptic]
     return Offer(
         kind=kind,
-        name=name,
-        description=rng.choice(words["descriptions"]),
-        argument="" if bare else rng.choice(words["arguments"]),
+        name=_cryptic_name(rng) if cryptic else _name(words, rng),
+        description=rng.choice(told),
+        argument="" if bare else _argument(words["arguments"], rng),
         hint=rng.choice(words["argument_descriptions"]),
         unit=kind == "weather" and rng.random() < 0.3,
     )
@@ -64,3 +64,39 @@ def offers(kinds: list[str], rng: Random) -> list[Offer]:
     chosen = [draw(kind, rng) for kind in [*kinds, *extra]]
     rng.shuffle(chosen)
     return list({offer.name: offer for offer in chosen}.values())
+
+
+def _name(words: Mapping[str, list[str]], rng: Random) -> str:
+    """A usual name, or one composed around a word that tells the kind."""
+    if rng.random() < 0.4:
+        return rng.choice(words["names"])
+    naming = table("tools")["naming"]
+    parts = [rng.choice(words["nouns"])]
+    if rng.random() < 0.7:
+        parts.insert(0, rng.choice(naming["verbs"]))
+    if rng.random() < 0.5 or len(parts) == 1:
+        parts.append(rng.choice([*naming["endings"], _invented(rng)]))
+    return _camel(parts) if rng.random() < 0.2 else "_".join(parts)
+
+
+def _cryptic_name(rng: Random) -> str:
+    return rng.choice(table("tools")["naming"]["verbs"]) + "_" + _invented(rng)
+
+
+def _argument(usual: list[str], rng: Random) -> str:
+    style = rng.random()
+    if style < 0.5:
+        return rng.choice(usual)
+    if style < 0.7:
+        return _invented(rng)
+    return rng.choice(table("tools")["naming"]["qualifiers"]) + "_" + rng.choice(usual)
+
+
+def _invented(rng: Random) -> str:
+    syllables: list[str] = table("manners")["syllables"]["all"]
+    return "".join(rng.choice(syllables) for _ in range(rng.choice((1, 2, 2, 3))))
+
+
+def _camel(parts: list[str]) -> str:
+    words = "_".join(parts).split("_")
+    return words[0] + "".join(word.title() for word in words[1:])

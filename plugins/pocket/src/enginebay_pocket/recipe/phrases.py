@@ -29,6 +29,14 @@ def fill(pattern: str, slots: Mapping[str, Sequence[str]], rng: Random) -> str:
     return _SLOT.sub(lambda found: rng.choice(slots[found[1].rstrip("2")]), pattern)
 
 
+@cache
+def characters() -> tuple[str, ...]:
+    """Every letter beyond ASCII in the tables that training may see."""
+    names = ("topics", "unknown", "tools", "manners")
+    texts = [(_TABLES / f"{name}.toml").read_text(encoding="utf-8") for name in names]
+    return tuple(sorted({char for text in texts for char in text if not char.isascii()}))
+
+
 def normalise(text: str) -> str:
     """What is left when case, spaces and punctuation do not count."""
     return "".join(char for char in text.casefold() if char.isalnum() or char in "+-*/")

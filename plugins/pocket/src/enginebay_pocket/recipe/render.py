@@ -11,6 +11,11 @@ from tokenizers import Tokenizer
 from enginebay_pocket.recipe.exchange import Conversation
 from enginebay_pocket.recipe.vocabulary import END, START, TEMPLATE, token_id
 
+_PLAIN_OPENING = f"{START}assistant\n"
+_EMPTY = "<think>\n\n</think>\n\n"
+_OPENING = _PLAIN_OPENING + _EMPTY
+_BEGINNING = 12  # tokens of a brief reply: enough to tell the replies apart
+
 
 @dataclass(frozen=True)
 class Example:
@@ -31,26 +36,32 @@ def prompt(conversation: Conversation) -> str:
 
 
 def example(conversation: Conversation, tokenizer: Tokenizer) -> Example:
-    """A training example: the last reply counts, and most of the earlier ones."""
-    given = tokenizer.encode(prompt(conversation)).ids
+    """A training example: the last reply counts, and most or all of the earlier ones."""
+    text = prompt(conversation)
+    if conversation.live:
+        text = _OPENING.join(text.removesuffix(_EMPTY).split(_PLAIN_OPENING))
+    given = tokenizer.encode(text).ids
     wanted = tokenizer.encode(conversation.reply + END).ids
-    counts = _history(given, tokenizer) + [True] * len(wanted)
+    if conversation.brief:
+        wanted = wanted[:_BEGINNING]
+    counts = _history(given, tokenizer, conversation.live) + [True] * len(wanted)
     return Example(given + wanted, counts)
 
 
-def _history(ids: list[int], tokenizer: Tokenizer) -> list[bool]:
-    """Earlier replies count but for their first token.
+def _history(ids: list[int], tokenizer: Tokenizer, live: bool) -> list[bool]:
+    """Earlier replies count; but for their first token where they stand as history.
 
     History shows no thought, so there the first token says nothing about whether to think.
     """
-    start, end = token_id(tokenizer, START), token_id(tokenizer, END)
-    opening = [start, *tokenizer.encode("assistant\n").ids]
+    end = token_id(tokenizer, END)
+    opening = tokenizer.encode(_OPENING if live else _PLAIN_OPENING).ids
     counts = [False] * len(ids)
-    for at in range(len(ids) - len(opening)):
+    for at in [at for at, one in enumerate(ids) if one == opening[0]]:
         first = at + len(opening)
-        if ids[at] == start and ids[at:first] == opening and end in ids[first:]:
+        if ids[at:first] == opening and end in ids[first:]:
             last = ids.index(end, first)
-            counts[first + 1 : last + 1] = [True] * (last - first)
+            skipped = 0 if live else 1
+            counts[first + skipped : last + 1] = [True] * (last + 1 - first - skipped)
     return counts
 
 

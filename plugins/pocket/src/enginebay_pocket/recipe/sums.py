@@ -45,7 +45,7 @@ def number(rng: Random) -> str:
     """A number of one to five digits, sometimes with a decimal point."""
     if rng.random() < 0.1:
         return f"{rng.randint(0, 99)}.{rng.randint(1, 9)}{rng.choice(('', '5', '25'))}"
-    return str(rng.randint(1, 10 ** rng.choice((1, 2, 2, 3, 3, 4, 5)) - 1))
+    return str(rng.randint(1, 10 ** rng.choice((1, 2, 2, 2, 3, 3, 4)) - 1))
 
 
 def _spoken(sign: str, lang: Lang, rng: Random) -> str:

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
@@ -14,6 +14,8 @@ from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
 from enginebay_pocket.recipe import vocabulary
 from enginebay_pocket.recipe.conversations import conversations
+from enginebay_pocket.recipe.drills import drills
+from enginebay_pocket.recipe.phrases import characters
 from enginebay_pocket.recipe.render import Example, example, prompt
 
 Show = Callable[[str], None]
@@ -24,8 +26,11 @@ class Settings:
     """The whole recipe in numbers; `batch` counts tokens."""
 
     seed: int = 7
-    steps: int = 1500
-    batch: int = 4096
+    steps: int = 2000
+    drills: int = 400
+    drill_batch: int = 1024
+    short: int = 450
+    batch: int = 3072
     warmup: int = 60
     muon_rate: float = 4e-3
     adam_rate: float = 3e-3
@@ -50,7 +55,13 @@ def train(folder: Path, settings: Settings, show: Show) -> None:
 def learn_tokenizer(settings: Settings) -> Tokenizer:
     """The tokenizer of the corpus that the seed gives."""
     drawn = islice(conversations(settings.seed), settings.lexicon)
-    return vocabulary.train(prompt(one) + one.reply for one in drawn)
+    texts = (prompt(one) + one.reply for one in drawn)
+    return vocabulary.train(chain(texts, [_alphabet()]))
+
+
+def _alphabet() -> str:
+    """Each character often enough to become a token, so that names are not spelt in bytes."""
+    return "".join(f"{char}0" * 400 for char in characters())
 
 
 def build(tokenizer: Tokenizer, settings: Settings) -> Qwen3ForCausalLM:
@@ -110,12 +121,32 @@ def save(model: Qwen3ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def batches(tokenizer: Tokenizer, settings: Settings) -> Iterator[list[Example]]:
-    """Examples of similar length together, as many as the token budget takes."""
+    """Three lessons: to copy, to tell questions apart, to hold conversations.
+
+    Some drills stay among the others, for copying is soon forgotten.
+    """
     rng = random.Random(settings.seed)
-    drawn = (example(one, tokenizer) for one in conversations(settings.seed + 1))
+    usable = vocabulary.token_id(tokenizer, vocabulary.END_OF_TEXT)
+    copying = drills(usable, settings.drills, settings.drill_batch, rng)
+    yield from islice(copying, settings.drills)
+    seeds = settings.seed + 1, settings.seed + 2
+    short, full = (
+        _by_length((example(one, tokenizer) for one in drawn), settings.batch, rng)
+        for drawn in (conversations(seeds[0], short=1.0), conversations(seeds[1]))
+    )
+    for step, batch in enumerate(chain(islice(short, settings.short), full)):
+        yield batch
+        if step % 10 == 9:
+            yield next(copying)
+
+
+def _by_length(
+    examples: Iterator[Example], budget: int, rng: random.Random
+) -> Iterator[list[Example]]:
+    """Batches of similar length, each with as many examples as the token budget takes."""
     while True:
-        pool = sorted(islice(drawn, 512), key=lambda one: len(one.ids))
-        cut = list(_cut(pool, settings.batch))
+        pool = sorted(islice(examples, 512), key=lambda one: len(one.ids))
+        cut = list(_cut(pool, budget))
         rng.shuffle(cut)
         yield from cut
 
