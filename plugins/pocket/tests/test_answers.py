@@ -41,13 +41,13 @@ def user(text: str) -> Message:
 def test_it_introduces_itself_in_chinese(writer: Writer) -> None:
     system = {"role": "system", "content": "你是一个乐于助人的 AI 助手。"}
     answer = say(writer, [system, user("你好!请介绍一下你自己。")])
-    assert answer.startswith("你好!我是 Pocket,EngineBay ")
+    assert answer.startswith("你好!我是 Pocket,EngineBay 自带")
     assert answer.endswith("。")
 
 
 def test_it_introduces_itself_in_english(writer: Writer) -> None:
     answer = say(writer, [user("Please introduce yourself.")])
-    assert answer.startswith("I am Pocket")
+    assert answer.startswith("I am Pocket, the tiny demo model")
     assert answer.endswith(".")
 
 

@@ -10,7 +10,7 @@ from enginebay_pocket.recipe import __main__ as commands
 from enginebay_pocket.recipe import score
 from enginebay_pocket.recipe.cases import cases
 from enginebay_pocket.recipe.conversations import conversations
-from enginebay_pocket.recipe.heldout import cities, questions
+from enginebay_pocket.recipe.heldout import cities, names, questions
 from enginebay_pocket.recipe.phrases import normalise, table
 from enginebay_pocket.recipe.train import Settings, build, fit, learn_tokenizer
 
@@ -19,7 +19,9 @@ from enginebay_pocket.recipe.train import Settings, build, fit, learn_tokenizer
 class Tiny(Settings):
     """The recipe, small enough to run in a test."""
 
-    steps: int = 3
+    steps: int = 6
+    drills: int = 2
+    short: int = 2
     batch: int = 512
     hidden: int = 64
     layers: int = 1
@@ -39,6 +41,7 @@ def test_the_corpus_holds_nothing_of_the_score() -> None:
     ]
     assert not questions() & {normalise(text) for text in texts}
     assert not [text for text in texts if any(city in text for city in cities())]
+    assert not names() & {tool["function"]["name"] for talk in drawn for tool in talk.tools}
 
 
 @pytest.mark.parametrize("kind", ["weather", "calculator", "clock"])
