@@ -23,7 +23,7 @@ class Tiny(Settings):
     drills: int = 2
     short: int = 2
     batch: int = 512
-    hidden: int = 64
+    hidden: int = 128
     layers: int = 1
     intermediate: int = 64
     lexicon: int = 300
