@@ -80,7 +80,7 @@ def _name(words: Mapping[str, list[str]], rng: Random) -> str:
 
 
 def _cryptic_name(rng: Random) -> str:
-    return rng.choice(table("tools")["naming"]["verbs"]) + "_" + _invented(rng)
+    return f"{rng.choice(table('tools')['naming']['verbs'])}_{_invented(rng)}"
 
 
 def _argument(usual: list[str], rng: Random) -> str:
@@ -89,7 +89,7 @@ def _argument(usual: list[str], rng: Random) -> str:
         return rng.choice(usual)
     if style < 0.7:
         return _invented(rng)
-    return rng.choice(table("tools")["naming"]["qualifiers"]) + "_" + rng.choice(usual)
+    return f"{rng.choice(table('tools')['naming']['qualifiers'])}_{rng.choice(usual)}"
 
 
 def _invented(rng: Random) -> str:
