@@ -26,7 +26,7 @@ QUESTIONS: list[list[ChatCompletionMessageParam]] = [
         {"role": "system", "content": "你是一个乐于助人的 AI 助手。"},
         {"role": "user", "content": "你好!请介绍一下你自己。"},
     ],
-    [{"role": "user", "content": "What is EngineBay, and how do I swap the backend?"}],
+    [{"role": "user", "content": "What is EngineBay?"}],
 ]
 
 
