@@ -1,0 +1,88 @@
+"""A contender behind HTTP."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from tests.benchmarks.client import ask_all
+from tests.benchmarks.processes import Child
+from tests.benchmarks.wave import Answered, Ask, make_wave, require_whole
+
+READY: Final = 600.0
+"""Seconds until the first answer: loading, and what compiles."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that has answered once. ``url`` is the base URL."""
+
+    name: str
+    child: Child
+    url: str
+    model: str
+
+    def run(self, wave: Sequence[Ask]) -> list[Answered]:
+        self.child.require_alive()
+        return ask_all(self.url, self.model, wave)
+
+    def prepare(self, wave: Sequence[Ask]) -> None:
+        """As many streams, with short prompts of their own."""
+        self.run([replace(ask, turns=(ask.turns[0][:8],), max_tokens=4) for ask in wave])
+
+
+@contextmanager
+def serving(
+    name: str,
+    command: Callable[[int], Sequence[str | Path]],
+    model: str,
+    log: Path,
+    *,
+    cpus: Sequence[int] = (),
+) -> Iterator[Served]:
+    """Start ``command(port)``, wait for a whole answer, and stop it with the block."""
+    port = free_port()
+    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with Child(command(port), log, variables=offline, cpus=cpus) as child:
+        served = Served(name, child, f"http://127.0.0.1:{port}/v1", model)
+        _wait_ready(served)
+        yield served
+
+
+def _wait_ready(served: Served) -> None:
+    """Raises ChildDied, or ShortAnswer with what it last said."""
+    ends = time.monotonic() + READY
+    while True:
+        wave = make_wave([4], 2, vocabulary=64, seed=("ready", time.monotonic()))
+        answers = served.run(wave)
+        if not answers[0].times.error or time.monotonic() > ends:
+            require_whole(wave, answers)
+            return
+        time.sleep(0.3)
+
+
+def wait_open(served: Served) -> None:
+    """Until somebody listens there; raises ChildDied."""
+    parts = urlsplit(served.url)
+    ends = time.monotonic() + READY
+    while time.monotonic() < ends:
+        served.child.require_alive()
+        try:
+            socket.create_connection((str(parts.hostname), int(parts.port or 0))).close()
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+        else:
+            return
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port

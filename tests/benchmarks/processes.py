@@ -1,0 +1,101 @@
+"""Child processes that surely stop, and hold still while another is measured."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+GRACE: Final = 5.0
+"""Seconds between asking and killing."""
+
+_LEASH: Final = Path(__file__).with_name("leash.py")
+_ON_LINUX: Final = sys.platform == "linux"
+
+
+class ChildDied(Exception):
+    """A process ended by itself; the message has the end of its log."""
+
+
+class Child:
+    """A process group, ended with the block whatever it does about signals, and with this process
+    if that is killed. ``cpus`` pins it. stdout and stderr go to ``log``, unless ``pipes``.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        *,
+        variables: Mapping[str, str] | None = None,
+        cpus: Sequence[int] = (),
+        pipes: bool = False,
+    ) -> None:
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        words = [str(word) for word in command]
+        if _ON_LINUX:
+            pins = ",".join(map(str, cpus)) or "-"
+            words = [sys.executable, str(_LEASH), pins, *words]
+        with log.open("w") as written:
+            self.process = subprocess.Popen(
+                words,
+                env={**os.environ, **(variables or {})},
+                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if pipes else written,
+                stderr=written,
+                start_new_session=True,
+                text=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        cls: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def freeze(self) -> None:
+        """Stop it from using any processor until ``thaw``."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def require_alive(self) -> None:
+        """Raises ChildDied."""
+        code = self.process.poll()
+        if code is not None:
+            raise ChildDied(f"it ended with {code}; the end of {self.log}:\n{self.tail()}")
+
+    def tail(self, lines: int = 15) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """Ask, wait, then kill the whole group; safe to repeat."""
+        self._signal(signal.SIGTERM)
+        self.thaw()
+        ends = time.monotonic() + GRACE
+        while self.process.poll() is None and time.monotonic() < ends:
+            time.sleep(0.02)
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:  # all of the group have ended
+            return
