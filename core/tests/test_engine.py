@@ -175,15 +175,16 @@ async def test_leaving_while_waiting_frees_the_place() -> None:
 
 
 async def test_a_failing_step_ends_its_requests_and_no_others() -> None:
-    with toy(max_sequences=2, raise_at_step=3) as generator:
-        first = asyncio.gather(
-            *(ids_of(generator, ask(n, 50)) for n in (4, 5)), return_exceptions=True
-        )
-        later = asyncio.create_task(ids_of(generator, ask(6, 5)))
-        failed = await first
-        assert all(type(error) is EngineError for error in failed)
-        assert "'toy'" in str(failed[0])
-        assert len(await later) == 5
+    with toy(max_sequences=2, step_seconds=0.01, raise_at_step=100) as generator:
+        running = [generator.generate(ask(n, 1000)) for n in (4, 5)]
+        for steps in running:
+            await anext(steps)
+        waiting = asyncio.create_task(ids_of(generator, ask(6, 5)))
+        for steps in running:
+            with pytest.raises(EngineError, match="'toy'"):
+                async for _ in steps:
+                    pass
+        assert len(await waiting) == 5
         await settle(generator)
 
 

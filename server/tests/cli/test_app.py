@@ -24,6 +24,7 @@ COMMANDS = [
     ("chat",),
     ("explain",),
     ("doctor",),
+    ("bench",),
     ("plugins", "list"),
     ("plugins", "show"),
     ("plugins", "check"),
