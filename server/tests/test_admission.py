@@ -141,14 +141,14 @@ def test_a_default_that_the_engine_cannot_honour_is_left_out(toy: RunningModel) 
 @pytest.mark.parametrize("room", [1, 2, 100])
 def test_a_prompt_may_fill_the_context_but_for_one(toy: RunningModel, room: int) -> None:
     prompt = (1,) * (toy.generator.limits.context_length - room)
-    [run] = fit(ask(toy), prompt, toy, longest=50, param="messages")
+    [run] = fit(ask(toy), prompt, toy, longest=50, param="messages", tenant="")
     assert run.max_tokens == min(room, 50)
-    fit(ask(toy, max_tokens=room), prompt, toy, longest=50, param="messages")
+    fit(ask(toy, max_tokens=room), prompt, toy, longest=50, param="messages", tenant="")
     with pytest.raises(RequestError, match="context is 2048 tokens"):
-        fit(ask(toy, max_tokens=room + 1), prompt, toy, longest=50, param="messages")
+        fit(ask(toy, max_tokens=room + 1), prompt, toy, longest=50, param="messages", tenant="")
 
 
 def test_a_full_context_leaves_no_room(toy: RunningModel) -> None:
     prompt = (1,) * toy.generator.limits.context_length
     with pytest.raises(RequestError, match="the prompt alone has 2048"):
-        fit(ask(toy), prompt, toy, longest=50, param="messages")
+        fit(ask(toy), prompt, toy, longest=50, param="messages", tenant="")

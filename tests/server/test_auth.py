@@ -134,6 +134,26 @@ def test_a_file_of_keys(tmp_path: Path, start: Callable[[Config], Running]) -> N
     ]
 
 
+def test_keys_do_not_share_prompts(tmp_path: Path, start: Callable[[Config], Running]) -> None:
+    """How quick an answer comes must not tell what somebody else has asked."""
+    file = tmp_path / "keys"
+    file.write_text("sk-one\nsk-two\n")
+    server = start({"server": {"keys_file": str(file)}, "models": {"toy": TOY}})
+
+    def cached(key: str) -> int:
+        answer = server.post(CHAT, headers={"Authorization": f"Bearer {key}"}).json()
+        count: int = answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+        return count
+
+    assert [cached(key) > 0 for key in ("sk-one", "sk-one", "sk-two", "sk-one", "sk-two")] == [
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
 def test_off_loopback_a_key_is_needed(host: str) -> None:
     with pytest.raises(ConfigError, match="ENGINEBAY_SERVER__API_KEY"):

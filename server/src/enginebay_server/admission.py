@@ -101,10 +101,17 @@ def admit(fields: GenerationFields, model: RunningModel, *, reject_unknown: bool
 
 
 def fit(
-    admitted: Admitted, prompt: tuple[int, ...], model: RunningModel, *, longest: int, param: str
+    admitted: Admitted,
+    prompt: tuple[int, ...],
+    model: RunningModel,
+    *,
+    longest: int,
+    param: str,
+    tenant: str,
 ) -> list[GenerationRequest]:
     """The ``n`` generations of one prompt. ``longest`` bounds them where neither request nor model
-    sets max_tokens; ``param`` is where the prompt came from. Raises ContextLengthExceeded.
+    sets max_tokens; ``param`` is where the prompt came from; no prefix is shared with another
+    ``tenant``. Raises ContextLengthExceeded.
     """
     limit = model.generator.limits.context_length
     room = limit - len(prompt)
@@ -132,6 +139,7 @@ def fit(
             stop_ids=admitted.stop_ids,
             min_tokens=admitted.min_tokens,
             choice=choice,
+            cache_salt=tenant,
         )
         for choice in range(admitted.n)
     ]

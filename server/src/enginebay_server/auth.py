@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from enginebay_core.api import ConfigError
@@ -15,6 +16,7 @@ from enginebay_server.config import ServerSettings
 from enginebay_server.errors import WireError
 from enginebay_server.reply import json_response
 
+_TENANT: Final = "tenant"
 OPEN_PATHS: Final = frozenset({"/health", "/livez"})
 
 
@@ -41,7 +43,10 @@ class RequireKey:
         self._digests = tuple(digests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._knows(scope):
+        key = self._known(scope) if scope["type"] == "http" else None
+        if key is not None:
+            scope.setdefault("state", {})[_TENANT] = key.hex()
+        if key is not None or scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         error = WireError(
@@ -54,10 +59,17 @@ class RequireKey:
             scope, receive, send
         )
 
-    def _knows(self, scope: Scope) -> bool:
+    def _known(self, scope: Scope) -> bytes | None:
+        """The digest of the key that was sent, if it is one of ours; all are compared."""
         sent = _digest(_bearer(scope))
         matches = [hmac.compare_digest(sent, known) for known in self._digests]
-        return any(matches)
+        return sent if any(matches) else None
+
+
+def tenant_of(request: Request) -> str:
+    """Whose request it is: one tenant per key, and "" where no key is needed."""
+    tenant: str = getattr(request.state, _TENANT, "")
+    return tenant
 
 
 def _bearer(scope: Scope) -> bytes:

@@ -93,7 +93,7 @@ async def walk(model: RunningModel, text: str, system: str | None, max_tokens: i
     fields = read(ChatRequest, body)
     admitted = admit(fields, model, reject_unknown=True)
     prompt = model.tokenizer.render(conversation_of(fields, model.template))
-    [run] = fit(admitted, prompt.ids, model, longest=max_tokens, param="messages")
+    [run] = fit(admitted, prompt.ids, model, longest=max_tokens, param="messages", tenant="")
     steps = await generate(model, run)
     wire = await wrap(replace(model, generator=_Replay(steps, model.generator)), run)
     return _write_down(model, body, prompt, steps, wire)

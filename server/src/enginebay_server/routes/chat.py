@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from enginebay_server.admission import Admitted, admit, fit
 from enginebay_server.answer import Answer, chat_choice, new_id
+from enginebay_server.auth import tenant_of
 from enginebay_server.body import read_object
 from enginebay_server.conversation import conversation_of
 from enginebay_server.frames import ChatShape
@@ -27,7 +28,7 @@ async def create_chat_completion(request: Request) -> Response:
     service = Service.of(request)
     body = await read_object(request, service.settings.max_body_bytes)
     fields = read(ChatRequest, body)
-    admitted, answer = await while_connected(request, _begin(fields, service))
+    admitted, answer = await while_connected(request, _begin(fields, service, tenant_of(request)))
     service.note_ignored(admitted.ignored)
     return await reply(
         request,
@@ -39,13 +40,20 @@ async def create_chat_completion(request: Request) -> Response:
     )
 
 
-async def _begin(fields: ChatRequest, service: Service) -> tuple[Admitted, Answer]:
+async def _begin(fields: ChatRequest, service: Service, tenant: str) -> tuple[Admitted, Answer]:
     """Everything before the engine starts; no work of its is wasted on a bad request."""
     model = service.models.running(fields.model)
     settings = service.settings
     admitted = admit(fields, model, reject_unknown=settings.unknown_fields == "reject")
     conversation = conversation_of(fields, model.template)
     prompt = await service.prompts.render(conversation, model)
-    runs = fit(admitted, prompt, model, longest=settings.default_max_tokens, param="messages")
+    runs = fit(
+        admitted,
+        prompt,
+        model,
+        longest=settings.default_max_tokens,
+        param="messages",
+        tenant=tenant,
+    )
     choices = [chat_choice(index, model, admitted.stop, run) for index, run in enumerate(runs)]
     return admitted, Answer(new_id("chatcmpl"), model.name, len(prompt), tuple(choices))

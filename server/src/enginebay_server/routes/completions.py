@@ -9,6 +9,7 @@ from starlette.responses import Response
 from enginebay_core.api import RequestError
 from enginebay_server.admission import Admitted, admit, fit
 from enginebay_server.answer import Answer, new_id, plain_choice
+from enginebay_server.auth import tenant_of
 from enginebay_server.body import read_object
 from enginebay_server.choice import Choice
 from enginebay_server.frames import CompletionShape
@@ -33,7 +34,7 @@ async def create_completion(request: Request) -> Response:
     service = Service.of(request)
     body = await read_object(request, service.settings.max_body_bytes)
     fields = read(CompletionRequest, body)
-    admitted, answer = await while_connected(request, _begin(fields, service))
+    admitted, answer = await while_connected(request, _begin(fields, service, tenant_of(request)))
     service.note_ignored(admitted.ignored)
     return await reply(
         request,
@@ -45,7 +46,9 @@ async def create_completion(request: Request) -> Response:
     )
 
 
-async def _begin(fields: CompletionRequest, service: Service) -> tuple[Admitted, Answer]:
+async def _begin(
+    fields: CompletionRequest, service: Service, tenant: str
+) -> tuple[Admitted, Answer]:
     model = service.models.running(fields.model)
     reject = service.settings.unknown_fields == "reject"
     admitted = admit(fields, model, reject_unknown=reject)
@@ -55,7 +58,10 @@ async def _begin(fields: CompletionRequest, service: Service) -> tuple[Admitted,
     for text in fields.prompts:
         prompt = await service.prompts.encode(text, model)
         prompt_tokens += len(prompt)
-        for run in fit(admitted, prompt, model, longest=DEFAULT_MAX_TOKENS, param="prompt"):
+        runs = fit(
+            admitted, prompt, model, longest=DEFAULT_MAX_TOKENS, param="prompt", tenant=tenant
+        )
+        for run in runs:
             choices.append(plain_choice(len(choices), model, admitted.stop, run))
     return admitted, Answer(new_id("cmpl"), model.name, prompt_tokens, tuple(choices))
 
