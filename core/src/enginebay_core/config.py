@@ -5,9 +5,9 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from enginebay_core.api import Backend, ConfigError, EngineOptions, JsonValue
@@ -46,6 +46,18 @@ class Queue(BaseModel):
     seconds: float = Field(60.0, gt=0, description="How long each may wait.")
 
 
+class Deadlines(BaseModel):
+    """Seconds after which a backend in a process of its own is taken for hung."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    load: float = Field(300.0, gt=0, description="Loading, without any progress.")
+    compile: float = Field(
+        900.0, gt=0, description="The first step, and any that reports progress: it may compile."
+    )
+    step: float = Field(120.0, gt=0, description="Any other step.")
+
+
 class ModelConfig(BaseModel):
     """One ``[models.NAME]`` table."""
 
@@ -67,6 +79,33 @@ class ModelConfig(BaseModel):
         None, description="Name of an installed tokenizer. Default: the backend's choice."
     )
     required: bool = Field(False, description="Without this model the server counts as unhealthy.")
+    placement: Literal["process", "inline"] | None = Field(
+        None,
+        description="'process': a process of its own, whose crash costs no other model. 'inline': "
+        "the server's process, the default.",
+    )
+    python: str | None = Field(
+        None, description="The interpreter of that process. Default: the server's own."
+    )
+    pass_env: list[str] = Field(
+        default_factory=list,
+        description="Environment variables it gets beside those of devices and libraries.",
+    )
+    deadlines: Deadlines = Field(
+        default=Deadlines(), description="When that process is taken for hung, in seconds."
+    )
+    restarts: int = Field(
+        5, ge=0, description="How often in ten minutes that process is started again."
+    )
+
+    @model_validator(mode="after")
+    def _only_a_process_has_these(self) -> Self:
+        said = self.model_fields_set & {"python", "pass_env", "deadlines", "restarts"}
+        if self.placement == "inline" and said:
+            raise ValueError(
+                f"{sorted(said)[0]!r} is for placement 'process'; remove it, or placement 'inline'"
+            )
+        return self
 
 
 def parse_options(

@@ -13,6 +13,7 @@
         - ModelNotFound
     - EngineError              the engine is at fault: 5xx
         - EngineClosed
+        - EngineCrashed        its process died or hung, with whatever ran in it
         - Overloaded           503, worth a retry
 
 Messages name the value with ``!r`` and the repair. They may reach a stranger: no paths of the
@@ -91,6 +92,10 @@ class EngineError(EngineBayError):
 
 class EngineClosed(EngineError):
     """The engine was closed, or is closing, before this request was done."""
+
+
+class EngineCrashed(EngineError):
+    """The process that the engine ran in died, or hung and was ended; the message says which."""
 
 
 class Overloaded(EngineError):

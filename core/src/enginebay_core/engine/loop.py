@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from enginebay_core.api import EngineBayError, EngineClosed, EngineError, Overloaded, StepEngine
-from enginebay_core.engine.mailbox import deliver
+from enginebay_core.engine.mailbox import Deliver, deliver
 from enginebay_core.engine.queue import QueueLimits
 from enginebay_core.engine.scheduler import Plan, Scheduler
 from enginebay_core.engine.sequence import Sequence
@@ -23,12 +23,15 @@ CLOSE_SECONDS = 10.0
 class EngineLoop:
     """Starts its thread at once; ``close`` ends it and closes the engine on that same thread."""
 
-    def __init__(self, engine: StepEngine, name: str, queue: QueueLimits) -> None:
+    def __init__(
+        self, engine: StepEngine, name: str, queue: QueueLimits, deliver: Deliver = deliver
+    ) -> None:
         self.steps = 0
         self.scheduler = Scheduler(engine.spec)
         self._engine = engine
         self._name = name
         self._queue = queue
+        self._deliver = deliver
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._closing = False
@@ -54,8 +57,12 @@ class EngineLoop:
 
     def cancel(self, sequence: Sequence) -> None:
         """From any thread: drop the sequence before the next step."""
+        self.call(partial(self.scheduler.drop, sequence))
+
+    def call(self, work: Callable[[], None]) -> None:
+        """From any thread: run ``work`` on the engine's, before the next step."""
         with self._wake:
-            self._inbox.append(partial(self.scheduler.drop, sequence))
+            self._inbox.append(work)
             self._wake.notify()
 
     def close(self) -> None:
@@ -99,7 +106,7 @@ class EngineLoop:
             log.exception("backend %r failed in step %d", self._name, self.steps)
             self._fail(plan)
         else:
-            deliver((sequence.mailbox, step) for sequence, step in steps)
+            self._deliver((sequence.mailbox, step) for sequence, step in steps)
 
     def _fail(self, plan: Plan) -> None:
         message = f"backend {self._name!r} failed on this request; the server's log has the reason"
@@ -130,4 +137,4 @@ class EngineLoop:
         for sequence in sequences:
             sequence.finished = True
             letters.append((sequence.mailbox, error(message)))
-        deliver(letters)
+        self._deliver(letters)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 from enginebay_core.api import EngineBayError, GenerationStep
 
 Letter: TypeAlias = GenerationStep | EngineBayError
+
+Deliver: TypeAlias = Callable[[Iterable[tuple[Any, Letter]]], None]
+"""Takes all letters of one step, each with its sequence's ``mailbox``; called on the engine's
+thread. ``deliver`` below is the one for mailboxes on event loops."""
 
 
 class Mailbox:

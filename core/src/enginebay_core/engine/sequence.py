@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
+from typing import Any
 
 from enginebay_core.api import (
     FinishReason,
@@ -16,7 +17,6 @@ from enginebay_core.api import (
     StepRow,
     TokenLogprob,
 )
-from enginebay_core.engine.mailbox import Mailbox
 from enginebay_core.engine.slots import Slot
 
 _NONE: frozenset[int] = frozenset()
@@ -26,7 +26,8 @@ class Sequence:
     """Mutable, and touched by the engine's thread alone once submitted.
 
     ``ids`` are prompt and output, ``slot`` is None while waiting, ``since`` is when the waiting
-    began. ``cached`` counts the prompt ids whose KV was there already.
+    began. ``cached`` counts the prompt ids whose KV was there already. ``mailbox`` is whatever the
+    loop's ``deliver`` knows the reader by.
     """
 
     __slots__ = (
@@ -43,7 +44,7 @@ class Sequence:
         "slot",
     )
 
-    def __init__(self, request: GenerationRequest, mailbox: Mailbox) -> None:
+    def __init__(self, request: GenerationRequest, mailbox: Any) -> None:
         self.request = request
         self.mailbox = mailbox
         self.params = request.sampling

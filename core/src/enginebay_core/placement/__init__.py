@@ -1,6 +1,18 @@
-"""Where a backend runs. ``inline`` is this process."""
+"""Where a backend runs: ``process`` is a child process of its own, ``inline`` is this one."""
 
-from enginebay_core.placement.inline import open_model
-from enginebay_core.placement.running import RunningModel
+from enginebay_core.placement.opening import (
+    Placement,
+    open_model,
+    placement_of,
+    process_is_installed,
+)
+from enginebay_core.placement.running import Condition, RunningModel
 
-__all__ = ["RunningModel", "open_model"]
+__all__ = [
+    "Condition",
+    "Placement",
+    "RunningModel",
+    "open_model",
+    "placement_of",
+    "process_is_installed",
+]

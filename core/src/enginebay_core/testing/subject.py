@@ -19,7 +19,8 @@ from enginebay_core.api import (
 )
 from enginebay_core.config import ModelConfig, parse_options
 from enginebay_core.placement.checkpoint import read_checkpoint
-from enginebay_core.placement.inline import load_engine, make_generator
+from enginebay_core.placement.inline import make_generator
+from enginebay_core.placement.loading import load_engine
 from enginebay_core.plugins import MODELS, list_plugins, resolve_model
 from enginebay_core.testing.recorder import Recorder
 

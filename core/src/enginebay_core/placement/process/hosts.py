@@ -1,0 +1,178 @@
+"""Runs requests in the child, on an engine of either kind, and reports what each step brings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from functools import partial
+from typing import Protocol, TypeVar
+
+from enginebay_core.api import (
+    EngineBayError,
+    EngineError,
+    GenerationRequest,
+    GenerationStep,
+    Generator,
+    StepEngine,
+)
+from enginebay_core.engine import QueueLimits
+from enginebay_core.engine.loop import EngineLoop
+from enginebay_core.engine.mailbox import Letter
+from enginebay_core.engine.sequence import Sequence
+from enginebay_core.placement.process import wire
+
+NotedT = TypeVar("NotedT")
+
+Report = Callable[[wire.Report], object]
+
+log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """Called from the one thread that reads commands."""
+
+    def start(self, number: int, request: GenerationRequest) -> None: ...
+
+    def cancel(self, number: int) -> None:
+        """Reports ``number`` as gone when its room is free."""
+        ...
+
+    def work(self) -> wire.Work: ...
+
+    def close(self) -> None: ...
+
+
+class StepHost:
+    """Core's scheduler over a StepEngine. The engine's own thread writes the reports, so that a
+    step costs one message and no switch of threads.
+    """
+
+    def __init__(self, engine: StepEngine, name: str, queue: QueueLimits, report: Report) -> None:
+        self._sequences: dict[int, Sequence] = {}
+        self._report = report
+        self._loop = EngineLoop(engine, name, queue, self._deliver)
+
+    def start(self, number: int, request: GenerationRequest) -> None:
+        sequence = self._sequences[number] = Sequence(request, number)
+        try:
+            self._loop.submit(sequence)
+        except EngineBayError as error:
+            self._deliver([(number, error)])
+
+    def cancel(self, number: int) -> None:
+        sequence = self._sequences.pop(number, None)
+        self._loop.call(partial(self._drop, number, sequence))
+
+    def work(self) -> wire.Work:
+        scheduler = self._loop.scheduler
+        return wire.Work(self._loop.steps, scheduler.running, scheduler.waiting)
+
+    def close(self) -> None:
+        self._loop.close()
+
+    def _drop(self, number: int, sequence: Sequence | None) -> None:
+        if sequence is not None:
+            self._loop.scheduler.drop(sequence)
+        self._report(wire.Batch(self.work(), [], gone=[number]))
+
+    def _deliver(self, letters: Iterable[tuple[int, Letter]]) -> None:
+        steps: list[tuple[int, GenerationStep]] = []
+        ended: list[tuple[int, wire.Fault]] = []
+        for number, letter in letters:
+            if isinstance(letter, EngineBayError):
+                ended.append((number, wire.fault_of(letter)))
+                self._sequences.pop(number, None)
+                continue
+            steps.append((number, letter))
+            if letter.finish is not None:
+                self._sequences.pop(number, None)
+        self._report(wire.Batch(self.work(), steps, ended))
+
+
+class GeneratorHost:
+    """An engine with a scheduler of its own, on an event loop of its own. What its iterators
+    bring in one turn of that loop is one report.
+    """
+
+    def __init__(self, generator: Generator, name: str, report: Report) -> None:
+        self._generator = generator
+        self._name = name
+        self._report = report
+        self._steps = 0
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._told: list[tuple[int, GenerationStep]] = []
+        self._ended: list[tuple[int, wire.Fault]] = []
+        self._gone: list[int] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=f"generator-{name}", daemon=True)
+        self._thread.start()
+
+    def start(self, number: int, request: GenerationRequest) -> None:
+        self._loop.call_soon_threadsafe(self._begin, number, request)
+
+    def cancel(self, number: int) -> None:
+        self._loop.call_soon_threadsafe(self._stop, number)
+
+    def work(self) -> wire.Work:
+        return wire.Work(self._steps, len(self._tasks), 0)
+
+    def close(self) -> None:
+        self._generator.close()
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.run_until_complete(asyncio.gather(*self._tasks.values(), return_exceptions=True))
+        self._loop.close()
+
+    def _end(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        self._loop.stop()
+
+    def _begin(self, number: int, request: GenerationRequest) -> None:
+        self._tasks[number] = self._loop.create_task(self._pump(number, request))
+
+    def _stop(self, number: int) -> None:
+        task = self._tasks.get(number)
+        if task is None:
+            self._note(self._gone, number)
+        else:
+            task.cancel()
+
+    async def _pump(self, number: int, request: GenerationRequest) -> None:
+        try:
+            async with aclosing(self._generator.generate(request)) as steps:
+                async for step in steps:
+                    self._note(self._told, (number, step))
+        except asyncio.CancelledError:
+            self._note(self._gone, number)
+        except EngineBayError as error:
+            self._note(self._ended, (number, wire.fault_of(error)))
+        except BaseException:  # a plugin may raise anything, SystemExit too: its request fails
+            log.exception("backend %r failed", self._name)
+            self._note(self._ended, (number, self._failed()))
+        finally:
+            del self._tasks[number]
+
+    def _note(self, where: list[NotedT], what: NotedT) -> None:
+        if not (self._told or self._ended or self._gone):
+            self._loop.call_soon(self._flush)
+        where.append(what)
+
+    def _flush(self) -> None:
+        self._steps += bool(self._told)
+        self._report(wire.Batch(self.work(), self._told, self._ended, self._gone))
+        self._told, self._ended, self._gone = [], [], []
+
+    def _failed(self) -> wire.Fault:
+        return wire.fault_of(
+            EngineError(
+                f"backend {self._name!r} failed on this request; the server's log has the reason"
+            )
+        )

@@ -1,0 +1,70 @@
+"""Opens a model whose engine gets a process of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from enginebay_core.api import Progress, Tokenizer
+from enginebay_core.config import ModelConfig
+from enginebay_core.placement.checkpoint import CheckpointDefaults, read_checkpoint
+from enginebay_core.placement.process import wire
+from enginebay_core.placement.process.generator import ProcessGenerator
+from enginebay_core.placement.process.starting import start_with
+from enginebay_core.placement.process.supervisor import Supervisor
+from enginebay_core.placement.process.worker import Launch
+from enginebay_core.placement.running import RunningModel
+from enginebay_core.plugins import load_tokenizer, resolve_model
+from enginebay_core.text import probe_template
+
+
+def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningModel:
+    """As ``open_model``. Files are found and downloaded here, and loaded there."""
+    launch = launch_of(name, config)
+    text = _TextSide(config, progress)
+    started = start_with(launch, text.open, progress)
+    supervisor = Supervisor(launch, text.directory, started)
+    return RunningModel(
+        name=name,
+        backend=config.backend,
+        model=config.model,
+        generator=ProcessGenerator(supervisor),
+        tokenizer=text.tokenizer,
+        capabilities=started.loaded.capabilities(),
+        template=probe_template(text.tokenizer),
+        defaults=config.defaults.over(text.checkpoint.defaults),
+        stop_ids=text.checkpoint.stop_ids,
+        condition=lambda: supervisor.condition,
+    )
+
+
+def launch_of(name: str, config: ModelConfig) -> Launch:
+    queue = config.queue if "queue" in config.model_fields_set else None
+    return Launch(
+        name=name,
+        backend=config.backend,
+        options=config.options,
+        queue=(queue.length, queue.seconds) if queue else None,
+        python=config.python,
+        pass_env=tuple(config.pass_env),
+        deadlines=config.deadlines,
+        restarts=config.restarts,
+    )
+
+
+@dataclass
+class _TextSide:
+    """What the server keeps of a model, opened once the backend has named its tokenizer."""
+
+    config: ModelConfig
+    progress: Progress
+    directory: Path = field(init=False)
+    tokenizer: Tokenizer = field(init=False)
+    checkpoint: CheckpointDefaults = field(init=False)
+
+    def open(self, described: wire.Described) -> Path:
+        self.directory = resolve_model(self.config.model, self.progress)
+        chosen = self.config.tokenizer or described.tokenizer
+        self.tokenizer = load_tokenizer(chosen, self.directory)
+        self.checkpoint = read_checkpoint(self.directory, self.tokenizer)
+        return self.directory

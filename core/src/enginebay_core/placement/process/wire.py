@@ -1,0 +1,181 @@
+"""What crosses between the server and the process of one model, and how it is written down.
+
+MessagePack of typed messages: what does not fit its type is refused, and no code can travel.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import zlib
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from enginebay_core import api
+from enginebay_core.api import (
+    Capabilities,
+    Capability,
+    EngineBayError,
+    GenerationRequest,
+    GenerationStep,
+    Limits,
+    Overloaded,
+    RequestError,
+    SamplingParams,
+    TokenLogprob,
+)
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of all: a MessagePack array that begins with the message's name."""
+
+
+class Describe(Message, frozen=True):
+    """Make the backend and check its options; answered by Described or Failed. ``where`` is the
+    options' place in the config, for messages.
+    """
+
+    backend: str
+    options: dict[str, Any]
+    where: str
+
+
+class Load(Message, frozen=True):
+    """Load the checkpoint; answered by any number of Progress, then Loaded or Failed. ``queue``
+    is (length, seconds), None where the config says nothing of it.
+    """
+
+    model: str
+    queue: tuple[int, float] | None
+
+
+class Start(Message, frozen=True):
+    """Run a request. Numbers are never used twice."""
+
+    number: int
+    request: GenerationRequest
+
+
+class Cancel(Message, frozen=True):
+    """Drop a request; answered by its number in ``Batch.gone``, whatever has become of it."""
+
+    number: int
+
+
+class Close(Message, frozen=True):
+    """Close the engine and end."""
+
+
+class Fault(Message, frozen=True):
+    """An error as a message; ``kind`` is its class in ``enginebay_core.api``."""
+
+    kind: str
+    text: str
+    param: str | None = None
+    code: str | None = None
+    retry_after: float = 1.0
+
+
+class Hello(Message, frozen=True):
+    """The first word. ``layout`` must be the reader's own, or nothing else can be understood."""
+
+    layout: int
+    core: str
+
+
+class Described(Message, frozen=True):
+    tokenizer: str
+
+
+class Progress(Message, frozen=True):
+    stage: str
+    done: int
+    total: int
+
+
+class Loaded(Message, frozen=True):
+    """``capabilities`` is (fields, forbidden pairs)."""
+
+    limits: Limits
+    fields: dict[str, Capability]
+    forbidden: list[tuple[str, str]]
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(self.fields, tuple(self.forbidden))
+
+
+class Failed(Message, frozen=True):
+    """What was asked for last cannot be done; the process ends."""
+
+    fault: Fault
+
+
+class Work(Message, frozen=True):
+    """Counters of an instant. While something runs ``steps`` grows, or the engine hangs."""
+
+    steps: int
+    running: int
+    waiting: int
+
+
+class Beat(Message, frozen=True):
+    """Sent every ``BEAT_SECONDS``, unless native code keeps Python from running."""
+
+    work: Work
+
+
+class Batch(Message, frozen=True):
+    """All that one engine step brought, for all requests. ``gone`` were cancelled."""
+
+    work: Work
+    steps: list[tuple[int, GenerationStep]]
+    ended: list[tuple[int, Fault]] = []
+    gone: list[int] = []
+
+
+Command: TypeAlias = Describe | Load | Start | Cancel | Close
+Report: TypeAlias = Hello | Described | Progress | Loaded | Failed | Beat | Batch
+
+SHAPES: Final[tuple[type, ...]] = (
+    *(Describe, Load, Start, Cancel, Close),
+    *(Fault, Hello, Described, Progress, Loaded, Failed, Work, Beat, Batch),
+    *(GenerationRequest, SamplingParams, GenerationStep, TokenLogprob, Limits, Capability),
+)
+"""Every type that travels."""
+
+BEAT_SECONDS: Final = 1.0
+
+_ERRORS: Final = {
+    name: member
+    for name, member in vars(api).items()
+    if isinstance(member, type) and issubclass(member, EngineBayError)
+}
+
+
+def layout() -> int:
+    """A number that changes with the fields of any message, the api's own types included."""
+    fields = [(shape.__name__, *shape.__annotations__.items()) for shape in SHAPES]
+    return zlib.crc32(repr(fields).encode())
+
+
+def hello() -> Hello:
+    return Hello(layout(), importlib.metadata.version("enginebay-core"))
+
+
+def fault_of(error: EngineBayError) -> Fault:
+    """Of a plugin's own subclass the nearest public class is told."""
+    kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _ERRORS)
+    if isinstance(error, RequestError):
+        return Fault(kind, str(error), error.param, error.code)
+    if isinstance(error, Overloaded):
+        return Fault(kind, str(error), retry_after=error.retry_after)
+    return Fault(kind, str(error))
+
+
+def error_of(fault: Fault) -> EngineBayError:
+    cls = _ERRORS.get(fault.kind, EngineBayError)
+    if issubclass(cls, RequestError):
+        return cls(fault.text, param=fault.param, code=fault.code)
+    if issubclass(cls, Overloaded):
+        return cls(fault.text, retry_after=fault.retry_after)
+    return cls(fault.text)
