@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from enginebay_core.api import EngineBayError, EngineClosed, EngineError, Overloaded, RequestError
+from enginebay_core.api import (
+    EngineBayError,
+    EngineClosed,
+    EngineCrashed,
+    EngineError,
+    Overloaded,
+    RequestError,
+)
 
 INVALID: Final = "invalid_request_error"
 SERVER: Final = "server_error"
@@ -40,7 +47,7 @@ class ModelLoading(Overloaded):
 
 
 class ModelFailed(EngineBayError):
-    """The model is configured, and loading it failed. The reason is for the operator's log."""
+    """The model is configured, and it did not load, or its backend kept crashing."""
 
 
 class Draining(Overloaded):
@@ -93,7 +100,8 @@ def wire_error(error: BaseException) -> WireError:
     if isinstance(error, EngineClosed):
         return WireError(503, str(error), SERVER, None, "engine_closed")
     if isinstance(error, EngineError):
-        return WireError(500, str(error), SERVER, None, "engine_error")
+        code = "engine_crashed" if isinstance(error, EngineCrashed) else "engine_error"
+        return WireError(500, str(error), SERVER, None, code)
     return WireError(500, "The server failed on this request; its log says why.", SERVER)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from enginebay_core.api import EngineBayError, ModelNotFound
+from enginebay_core.api import EngineBayError, EngineClosed, ModelNotFound
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import RunningModel, open_model
 from enginebay_server.errors import Draining, ModelFailed, ModelLoading, quote
@@ -23,33 +23,53 @@ log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """LOADING becomes READY or FAILED, and stays so."""
+    """LOADING becomes READY or FAILED. READY becomes RESTARTING when the process of its backend
+    dies, and after that READY again or FAILED, which it stays.
+    """
 
     LOADING = "loading"
     READY = "ready"
+    RESTARTING = "restarting"
     FAILED = "failed"
 
 
 @dataclass
 class ModelEntry:
-    """``reason`` of a failure is the operator's: it may name paths. ``stage`` is what loading is
-    at.
+    """``loaded`` is how loading ended. ``reason``, why it failed, is the operator's: it may name
+    paths. ``stage`` is what loading is at. ``abandoned``: nobody waits for it any more.
     """
 
     name: str
     config: ModelConfig
     created: int = field(default_factory=lambda: int(time.time()))
-    state: State = State.LOADING
+    loaded: State = State.LOADING
     stage: str = "waiting"
     reason: str | None = None
     running: RunningModel | None = None
+    logged: str = ""
     logged_at: float = 0.0
+    abandoned: bool = False
+
+    @property
+    def state(self) -> State:
+        if self.loaded is State.READY and self.running is not None:
+            return State(self.running.condition().state)
+        return self.loaded
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a model that was ready is not, in words for everyone."""
+        return self.running.condition().reason if self.running is not None else None
 
     def progress(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """Called by the loading thread; logs at most every other second."""
+        """Called by the loading thread; logs what is new, at most every other second. Raises
+        EngineClosed to end a load that nobody waits for.
+        """
+        if self.abandoned:
+            raise EngineClosed("the server stopped while the model was loading")
         self.stage = f"{stage} ({100 * done // total} %)" if total else stage
-        if time.monotonic() - self.logged_at >= PROGRESS_SECONDS:
-            self.logged_at = time.monotonic()
+        if self.stage != self.logged and time.monotonic() - self.logged_at >= PROGRESS_SECONDS:
+            self.logged, self.logged_at = self.stage, time.monotonic()
             log.info("%s: %s", self.name, self.stage)
 
 
@@ -84,9 +104,10 @@ class ModelTable:
         if self._closing:
             raise Draining("The server is shutting down.", retry_after=5)
         if entry.state is State.FAILED:
-            raise ModelFailed(
-                f"Model {entry.name!r} failed to load; the server's log has the reason."
-            )
+            why = "failed to load; the server's log has the reason"
+            if entry.trouble is not None:
+                why = f"has failed: {entry.trouble}"
+            raise ModelFailed(f"Model {entry.name!r} {why}.")
         if entry.running is None:
             raise ModelLoading(
                 f"Model {entry.name!r} is still loading; try again in a moment.", retry_after=2
@@ -113,6 +134,8 @@ class ModelTable:
         if self._closed:
             return
         self._closed = True
+        for entry in self.entries.values():
+            entry.abandoned = True
         running = [entry.running for entry in self.entries.values() if entry.running is not None]
         closing = [threading.Thread(target=model.close, daemon=True) for model in running]
         for thread in closing:
@@ -140,12 +163,14 @@ class ModelTable:
             running = open_model(entry.name, entry.config, entry.progress)
         except BaseException as error:  # whatever a plugin raises fails its own model only
             entry.reason = str(error) or type(error).__name__
-            entry.state = State.FAILED
+            entry.loaded = State.FAILED
             foreseen = isinstance(error, EngineBayError)
-            log.error("%s failed to load: %s", entry.name, entry.reason, exc_info=not foreseen)
+            level = logging.INFO if entry.abandoned else logging.ERROR
+            text = "%s failed to load: %s"
+            log.log(level, text, entry.name, entry.reason, exc_info=not foreseen)
             return
         entry.running = running
-        entry.state = State.READY
+        entry.loaded = State.READY
         if self._closing:
             running.close()
         log.info("%s is ready after %.1f s", entry.name, time.monotonic() - started)

@@ -46,6 +46,8 @@ def _card(entry: ModelEntry, name: str) -> dict[str, Any]:
         "backend": entry.config.backend,
         "status": entry.state.value,
     }
+    if entry.trouble is not None:
+        card["reason"] = entry.trouble
     if name != entry.name:
         card["alias_of"] = entry.name
     if entry.running is not None:
