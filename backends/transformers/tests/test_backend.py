@@ -77,7 +77,7 @@ def test_the_default_length_shrinks_to_what_memory_holds(
     per_token = load("llama").spec.kv_bytes_per_token
     monkeypatch.setattr("enginebay_transformers.kv_room.SHORTEST", 16)
     monkeypatch.setattr(
-        "enginebay_transformers.kv_room.free_memory", lambda _device: 2 * 8 * 50 * per_token
+        "enginebay_transformers.kv_room.free_memory", lambda _device: 2 * 8 * 51 * per_token
     )
     spec = load("llama", max_sequences=8).spec
     assert (spec.max_length, spec.context_length) == (50, 50)

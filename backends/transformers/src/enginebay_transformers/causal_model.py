@@ -47,14 +47,18 @@ class CausalModel:
         return next((name for name in names if name in self._accepts), None)
 
     def run(
-        self, ids: torch.Tensor, positions: torch.Tensor, keep: Sequence[int], **cache: Any
+        self, ids: torch.Tensor, positions: torch.Tensor, keep: Sequence[int] | None, **cache: Any
     ) -> tuple[torch.Tensor, ModelOutput]:
         """Run ``ids`` and ``positions`` of shape (1, tokens). Returns the logits (kept,
-        vocabulary) of the places in ``keep``, in its order, and all that the model returned.
+        vocabulary) of the places in ``keep``, in its order, or of all where it is None, and all
+        that the model returned.
         """
         arguments: dict[str, Any] = {"input_ids": ids, **cache}
         if "position_ids" in self._accepts:
             arguments["position_ids"] = positions
+        if keep is None:
+            output = self.model(**arguments)
+            return output.logits[0], output
         places = torch.tensor(keep, dtype=torch.long, device=ids.device)
         if "logits_to_keep" in self._accepts and len(self.devices) == 1:
             output = self.model(**arguments, logits_to_keep=places)

@@ -16,10 +16,10 @@ from enginebay_transformers.slot_cache import LayerShape
 
 logger = logging.getLogger(__name__)
 
-CUDA_SHARE: Final = 0.8
+CUDA_SHARE: Final = 0.9
 SHARED_SHARE: Final = 0.5
-"""Of the free memory, what KV may take: the rest is for activations, and on the CPU (and mps,
-whose memory is the machine's) for other programs.
+"""Of the free memory, what KV may take: the rest is for what steps take beyond the measured, and
+on the CPU (and mps, whose memory is the machine's) for activations and other programs.
 """
 UNSTATED_LENGTH: Final = 8192
 """For models that state no limit, such as state-space models."""
@@ -46,13 +46,18 @@ def choose_length(config: PreTrainedConfig, options: TransformersOptions) -> int
 
 
 def fit_length(
-    config: PreTrainedConfig, options: TransformersOptions, shapes: Sequence[LayerShape]
+    config: PreTrainedConfig,
+    options: TransformersOptions,
+    shapes: Sequence[LayerShape],
+    reserve: int = 0,
 ) -> int:
-    """As ``choose_length``, cut to what fits where the operator named no length.
+    """As ``choose_length``, cut to what fits where the operator named no length. ``reserve`` are
+    bytes of each device that steps take.
 
     Raises ModelError when a named length does not fit, or hardly anything does.
     """
-    wanted, room = choose_length(config, options), room_per_slot(shapes, options.max_sequences)
+    wanted = choose_length(config, options)
+    room = room_per_slot(shapes, options.max_sequences, reserve)
     if room >= wanted:
         return wanted
     if options.max_length is not None or room < min(SHORTEST, wanted):
@@ -71,13 +76,14 @@ def fit_length(
     return room
 
 
-def room_per_slot(shapes: Sequence[LayerShape], slots: int) -> int:
-    """Ids that each slot can hold on the tightest device."""
+def room_per_slot(shapes: Sequence[LayerShape], slots: int, reserve: int) -> int:
+    """Ids that each slot can hold on the tightest device, beside an entry of scratch."""
     per_token: Counter[object] = Counter()
     for shape in shapes:
         per_token[shape.device] += shape.bytes_per_token
     rooms = []
     for device in {shape.device for shape in shapes}:
         share = CUDA_SHARE if device.type == "cuda" else SHARED_SHARE
-        rooms.append(int(free_memory(device) * share) // (slots * per_token[device]))
+        room = int((free_memory(device) - reserve) * share)
+        rooms.append(room // (slots * per_token[device]) - 1)
     return min(rooms)

@@ -26,7 +26,7 @@ def load_engine(
     try:
         progress("checking the model")
         with reporting(progress), naming_errors(checkpoint):
-            engine = choose_engine(model, options)
+            engine = choose_engine(model, options, progress)
     except BaseException:
         model.close()
         raise

@@ -32,6 +32,11 @@ class TransformersOptions(StepOptions):
         description="sdpa (the default) and eager run many sequences at once; any other of "
         "Transformers' implementations runs one at a time.",
     )
+    cuda_graphs: bool = Field(
+        default=True,
+        description="Record decode steps as CUDA graphs over compiled layers. false loads sooner "
+        "and generates slower; it tells whether a fault lies in them.",
+    )
     trust_remote_code: bool = Field(
         default=False, description="Run Python code that lies beside the checkpoint's weights."
     )

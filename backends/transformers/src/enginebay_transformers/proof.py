@@ -53,10 +53,13 @@ def slots_error(engine: StepEngine, model_logits: torch.Tensor, ids: tuple[int, 
     )
     found.append(engine.forward(copied)[2:])
     mixed = (StepRow(other, PROBE - 1, ids[-1:]), StepRow(0, cut, ids[cut:], "all"))
-    last = engine.forward(StepBatch((), mixed))
-    both = torch.cat([*found, last])
-    expected = torch.cat([model_logits, model_logits[-1:], model_logits[cut:]])
-    return measure_error(expected, both)
+    found.append(engine.forward(StepBatch((), mixed)))
+    decode = (StepRow(other, PROBE - 1, ids[-1:]), StepRow(0, PROBE - 1, ids[-1:]))
+    found.append(engine.forward(StepBatch((), decode)))
+    last = model_logits[-1:]
+    return measure_error(
+        torch.cat([model_logits, last, model_logits[cut:], last, last]), torch.cat(found)
+    )
 
 
 def native_error(engine: StepEngine, model_logits: torch.Tensor, ids: tuple[int, ...]) -> float:

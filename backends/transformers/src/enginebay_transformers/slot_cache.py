@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from enginebay_transformers.slot_step import Written, running_step
+from enginebay_transformers.causal_model import CausalModel
+from enginebay_transformers.slot_step import Places, SlotStep, Written, running, running_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,13 @@ class LayerShape:
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # the base is untyped
-    """One layer's ``keys`` and ``values``: (slots, heads, max_length, dim). Sliding layers keep
+    """One layer's ``keys`` and ``values``: (slots, heads, entries, dim). Sliding layers keep
     everything too; their mask hides what has slid out.
     """
 
-    def __init__(self, shape: LayerShape, slots: int, max_length: int) -> None:
+    def __init__(self, shape: LayerShape, slots: int, entries: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the base is untyped
-        room = (slots, shape.heads, max_length)
+        room = (slots, shape.heads, entries)
         self.keys: torch.Tensor = torch.zeros(
             (*room, shape.key_dim), dtype=shape.dtype, device=shape.device
         )
@@ -46,14 +47,18 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # the base i
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write the packed step's (1, heads, tokens, dim) to its slots, in place, and return them
-        as they came: attention reads the slots themselves.
+        as they came: attention reads the slots themselves. Compiled layers leave the writing to
+        their attention, which the compiler does not look into.
         """
-        step = running_step()
-        slots, positions = step.places(self.keys.device)
-        self.keys[slots, :, positions] = key_states[0].transpose(0, 1)
-        self.values[slots, :, positions] = value_states[0].transpose(0, 1)
-        step.written = Written(key_states, self.keys, self.values)
+        if not torch.compiler.is_compiling():
+            step = running_step()
+            self.write(key_states, value_states, step.places(self.keys.device))
+            step.written = Written(key_states, self)
         return key_states, value_states
+
+    def write(self, key: torch.Tensor, value: torch.Tensor, places: Places) -> None:
+        self.keys[places.slots, :, places.entries] = key[0].transpose(0, 1)
+        self.values[places.slots, :, places.entries] = value[0].transpose(0, 1)
 
     def copy(self, source: int, target: int, length: int) -> None:
         for tensor in (self.keys, self.values):
@@ -73,10 +78,13 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # the base i
 
 
 class SlotCache(Cache):
-    """All layers. Owned by the engine, which drops it at close."""
+    """All layers. Owned by the engine, which drops it at close. Each slot has one entry more than
+    ``max_length``, its last: scratch, where rows that only fill a batch up write.
+    """
 
     def __init__(self, shapes: list[LayerShape], slots: int, max_length: int) -> None:
-        self.slot_layers = [SlotLayer(shape, slots, max_length) for shape in shapes]
+        self.scratch = max_length
+        self.slot_layers = [SlotLayer(shape, slots, max_length + 1) for shape in shapes]
         super().__init__(layers=[*self.slot_layers])
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -94,3 +102,12 @@ class SlotCache(Cache):
         """Let go of all tensors; the cache is of no use afterwards."""
         self.slot_layers.clear()
         self.layers.clear()
+
+
+def run_step(model: CausalModel, cache: SlotCache, step: SlotStep) -> torch.Tensor:
+    """Logits of the places that the step keeps: (kept, vocabulary)."""
+    with running(step):
+        logits, _ = model.run(
+            step.ids, step.positions, step.keep, past_key_values=cache, use_cache=True
+        )
+    return logits

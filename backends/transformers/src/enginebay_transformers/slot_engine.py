@@ -6,17 +6,32 @@ import torch
 
 from enginebay_core.api import CopyPrefix, EngineSpec, Free, KvOperation, Rewind, StepBatch
 from enginebay_transformers.causal_model import CausalModel
-from enginebay_transformers.slot_cache import SlotCache
-from enginebay_transformers.slot_step import SlotStep, running
+from enginebay_transformers.decode_graphs import DecodeGraphs
+from enginebay_transformers.decode_rows import DecodeKernel
+from enginebay_transformers.slot_cache import SlotCache, run_step
+from enginebay_transformers.slot_step import lay_out
 from enginebay_transformers.torch_sampling import TorchSampling
 
 
 class SlotEngine(TorchSampling):
-    """A StepEngine for models of full and sliding attention, dense or MoE."""
+    """A StepEngine for models of full and sliding attention, dense or MoE.
 
-    def __init__(self, model: CausalModel, cache: SlotCache, spec: EngineSpec) -> None:
+    ``kernel`` attends for decode rows, where there is one for the device; ``graphs`` replay
+    steps of nothing but decode rows.
+    """
+
+    def __init__(
+        self,
+        model: CausalModel,
+        cache: SlotCache,
+        spec: EngineSpec,
+        kernel: DecodeKernel | None = None,
+        graphs: DecodeGraphs | None = None,
+    ) -> None:
         self._model = model
         self._cache = cache
+        self._kernel = kernel
+        self._graphs = graphs
         self._filled = [0] * spec.max_sequences
         self.spec = spec
 
@@ -27,15 +42,10 @@ class SlotEngine(TorchSampling):
         for row in batch.rows:
             self._cut(row.slot, row.start)
             self._filled[row.slot] = row.start + len(row.ids)
-        return self._run(SlotStep(batch.rows, self._model.device))
-
-    def _run(self, step: SlotStep) -> torch.Tensor:
-        positions = step.places(self._model.device)[1][None]
-        with running(step):
-            logits, _ = self._model.run(
-                step.ids, positions, step.keep, past_key_values=self._cache, use_cache=True
-            )
-        return logits
+        if self._graphs is not None and self._graphs.serve(batch.rows):
+            return self._graphs.replay(batch.rows)
+        step = lay_out(batch.rows, self._model.device, self._kernel, self._cache.slot_layers)
+        return run_step(self._model, self._cache, step)
 
     def _apply(self, operation: KvOperation) -> None:
         match operation:
@@ -57,5 +67,6 @@ class SlotEngine(TorchSampling):
             self._filled[slot] = length
 
     def close(self) -> None:
+        self._graphs = None
         self._cache.drop()
         self._model.close()

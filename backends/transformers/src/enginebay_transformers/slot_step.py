@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import torch
 
 from enginebay_core.api import StepRow
+from enginebay_transformers.decode_rows import DecodeKernel, DecodeRows
 
 MaskFunction: TypeAlias = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
@@ -48,52 +49,84 @@ class Span:
         return len(self.lanes) == self.high - self.low
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What the cache hands to attention: the layer's tensors for all slots, and the very ``key``
-    tensor that was just written, by which attention knows that the layer is its own.
-    """
+class Places(NamedTuple):
+    """Where each packed token's keys go, and how many entries it then sees. (tokens,) each."""
 
-    key: torch.Tensor
+    slots: torch.Tensor
+    entries: torch.Tensor
+    lengths: torch.Tensor
+
+
+class KvLayer(Protocol):
+    """One layer's ``keys`` and ``values``: (slots, heads, entries, dim)."""
+
     keys: torch.Tensor
     values: torch.Tensor
 
+    def write(self, key: torch.Tensor, value: torch.Tensor, places: Places) -> None:
+        """Put the packed (1, heads, tokens, dim) of a step to their places."""
+        ...
 
-class SlotStep:
-    """The layout of one step. ``keep`` are the packed places of the logits that were asked for,
-    in the order of the rows as they came. ``written`` is the layer that ran last.
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the cache hands to attention: the layer that was just written, and the very ``key``
+    tensor, by which attention knows that the layer is its own.
     """
 
-    def __init__(self, rows: Sequence[StepRow], device: torch.device) -> None:
-        order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids) > 1, rows[i].slot))
-        packed = [rows[i] for i in order]
-        ends = list(accumulate(len(row.ids) for row in packed))
-        firsts = {i: end - len(rows[i].ids) for i, end in zip(order, ends, strict=True)}
-        self.written: Written | None = None
-        self.spans = tuple(lay_spans(packed))
-        self.keep = [place for i, row in enumerate(rows) for place in kept(row, firsts[i])]
-        self.ids = torch.tensor([[i for row in packed for i in row.ids]], device=device)
-        self._positions = [p for row in packed for p in range(row.start, row.start + len(row.ids))]
-        self._slots = [row.slot for row in packed for _ in row.ids]
-        self._lanes: dict[tuple[Span, torch.device], torch.Tensor] = {}
-        self._places: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
+    key: torch.Tensor
+    layer: KvLayer
 
-    def places(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Slot and position of each packed token, int64 of shape (tokens,)."""
+
+class SlotStep:
+    """The layout of one step. ``ids`` and ``positions``: (1, tokens). The first ``decoding``
+    tokens are rows of one id that ``kernel`` serves; ``spans`` are the rest. ``keep`` are the
+    packed places of the logits that were asked for, in the order of the rows as they came, or
+    None for all in packed order. ``written`` is the layer that ran last.
+    """
+
+    def __init__(
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        places: Places,
+        *,
+        spans: tuple[Span, ...] = (),
+        keep: Sequence[int] | None = None,
+        kernel: DecodeKernel | None = None,
+        decoding: int = 0,
+        layers: Sequence[KvLayer] = (),
+    ) -> None:
+        self.ids = ids
+        self.positions = positions
+        self.spans = spans
+        self.keep = keep
+        self.kernel = kernel
+        self.decoding = decoding
+        self.layers = layers
+        self.written: Written | None = None
+        self._places = {places.slots.device: places}
+        self._lanes: dict[tuple[Span, torch.device], torch.Tensor] = {}
+
+    def places(self, device: torch.device) -> Places:
+        """On ``device``: layers may lie on several."""
         if device not in self._places:
-            both = torch.tensor([self._slots, self._positions], device=device)
-            self._places[device] = (both[0], both[1])
+            first = next(iter(self._places.values()))
+            self._places[device] = Places(*(tensor.to(device) for tensor in first))
         return self._places[device]
 
+    def decode_rows(self, device: torch.device) -> DecodeRows:
+        places = self.places(device)
+        return DecodeRows(places.slots[: self.decoding], places.lengths[: self.decoding])
+
     def lanes(self, span: Span, device: torch.device) -> torch.Tensor:
-        """``span.lanes`` as int64 on the device, made once per step."""
         if (span, device) not in self._lanes:
             self._lanes[span, device] = torch.tensor(span.lanes, device=device)
         return self._lanes[span, device]
 
     def mask(self, span: Span, rule: MaskFunction, device: torch.device) -> torch.Tensor:
         """True where a query sees a key: (slots of the span, 1, queries, longest)."""
-        positions = self.places(device)[1][span.first : span.last].view(-1, span.queries)
+        positions = self.places(device).entries[span.first : span.last].view(-1, span.queries)
         if not span.dense:
             spread = positions.new_zeros(span.high - span.low, span.queries)
             spread[self.lanes(span, device)] = positions
@@ -104,23 +137,55 @@ class SlotStep:
         return seen.expand(positions.shape[0], 1, span.queries, span.longest)
 
 
+def lay_out(
+    rows: Sequence[StepRow],
+    device: torch.device,
+    kernel: DecodeKernel | None = None,
+    layers: Sequence[KvLayer] = (),
+) -> SlotStep:
+    """Decode rows first and by slot, then the longer ones."""
+    order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids) > 1, rows[i].slot))
+    packed = [rows[i] for i in order]
+    ends = list(accumulate(len(row.ids) for row in packed))
+    firsts = {i: end - len(rows[i].ids) for i, end in zip(order, ends, strict=True)}
+    keep = [place for i, row in enumerate(rows) for place in kept(row, firsts[i])]
+    decoding = 0 if kernel is None else sum(len(row.ids) == 1 for row in packed)
+    tokens = [
+        (token, place, row.slot)
+        for row in packed
+        for place, token in enumerate(row.ids, start=row.start)
+    ]
+    ids, positions, slots = torch.tensor(tokens, device=device).T.contiguous()
+    return SlotStep(
+        ids[None],
+        positions[None],
+        Places(slots, positions, positions + 1),
+        spans=tuple(lay_spans(packed[decoding:], decoding)),
+        keep=None if keep == list(range(len(tokens))) else keep,
+        kernel=kernel,
+        decoding=decoding,
+        layers=layers,
+    )
+
+
 def kept(row: StepRow, first: int) -> range:
     """Packed places whose logits the row asks for."""
     end = first + len(row.ids)
     return range({"none": end, "last": end - 1, "all": first}[row.logits], end)
 
 
-def lay_spans(packed: Sequence[StepRow]) -> Iterator[Span]:
+def lay_spans(packed: Sequence[StepRow], first: int = 0) -> Iterator[Span]:
     """Decode rows, which come first and by slot, share spans as long as that costs little more
     than the entries they really read; each longer row is a span of its own.
     """
-    first, run = 0, list[StepRow]()
+    run: list[StepRow] = []
     for row in packed:
         if run and (len(row.ids) > 1 or not worth_joining(run, row)):
             yield make_span(first, run)
             first, run = first + sum(len(member.ids) for member in run), []
         run.append(row)
-    yield make_span(first, run)
+    if run:
+        yield make_span(first, run)
 
 
 def worth_joining(run: Sequence[StepRow], row: StepRow) -> bool:
