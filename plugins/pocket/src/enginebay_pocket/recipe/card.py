@@ -24,7 +24,7 @@ anything else it answers that it is a tiny demo model and cannot do that.
 
 ## Training
 From random weights, on conversations that the recipe writes from phrase tables; no other data.
-`python -m enginebay_pocket.recipe train` repeats it: seeded, about 20 minutes on two CPU cores.
+`python -m enginebay_pocket.recipe train` repeats it: seeded, up to half an hour on two CPU cores.
 
 ## Score
 `python -m enginebay_pocket.recipe score` answers held-out questions greedily in float32. No

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from random import Random
 
-from enginebay_pocket.recipe import results, sums
+from enginebay_pocket.recipe import results, sums, words
 from enginebay_pocket.recipe.exchange import Call, Exchange, Lang, Reply
 from enginebay_pocket.recipe.offers import ZONE_ARGUMENTS, Offer
-from enginebay_pocket.recipe.phrases import characters, pick, table
+from enginebay_pocket.recipe.phrases import pick, table
 from enginebay_pocket.recipe.topics import dress
 
 _ASK = {"weather": "ask_weather", "clock": "ask_clock", "calculator": "ask_calculator"}
@@ -91,23 +90,10 @@ def calculator(offer: Offer, lang: Lang, rng: Random) -> Exchange:
 
 def place(lang: Lang, rng: Random) -> str:
     """A city that exists, or a made-up one, so that copying is learnt and not the list."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         cities: list[str] = table("tools")["cities"][lang]
         return rng.choice(cities)
-    if lang == "zh":
-        return "".join(rng.choice(_ideographs()) for _ in range(rng.choice((2, 2, 2, 3, 4))))
-    words = (
-        "".join(
-            rng.choice(table("manners")["syllables"]["all"]) for _ in range(rng.choice((2, 3, 3)))
-        ).title()
-        for _ in range(rng.choice((1, 1, 1, 2)))
-    )
-    return " ".join(words)
-
-
-@cache
-def _ideographs() -> tuple[str, ...]:
-    return tuple(char for char in characters() if "\u4e00" <= char <= "\u9fff")
+    return words.city(lang, rng)
 
 
 def _single(
@@ -118,7 +104,17 @@ def _single(
     call = Call(errand.offer.name, errand.arguments, result.raw)
     asked = Reply(_thought(errand.offer, errand.subject, lang), calls=(call,))
     answer = Reply(table("manners")["thoughts"]["found"][lang], result.said)
-    return Exchange(dress(question, lang, rng, typos=False), (asked, answer))
+    return Exchange(dress(_polite(question, lang, rng), lang, rng, typos=False), (asked, answer))
+
+
+def _polite(question: str, lang: Lang, rng: Random) -> str:
+    """The question with small words around it, at times."""
+    manners = table("manners")
+    if rng.random() < 0.35:
+        question = rng.choice(manners["openings"][lang]) + question
+    if rng.random() < 0.15:
+        question += rng.choice(manners["tails"][lang])
+    return question
 
 
 def _thought(offer: Offer, subject: str, lang: Lang) -> str:

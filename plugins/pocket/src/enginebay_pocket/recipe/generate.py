@@ -10,7 +10,7 @@ from transformers import Qwen3ForCausalLM
 
 from enginebay_pocket.recipe.vocabulary import END, END_OF_TEXT, token_id
 
-_LONGEST = 200
+_LONGEST = 160
 
 
 class Writer:

@@ -1,9 +1,13 @@
 """What the score keeps for itself, so that training never sees it."""
 
+import re
 from functools import cache
 
 from enginebay_pocket.recipe.exchange import Conversation
+from enginebay_pocket.recipe.offers import KINDS
 from enginebay_pocket.recipe.phrases import normalise, table
+
+_SLOT = re.compile(r"\{\w+\}")
 
 
 def leaks(conversation: Conversation) -> bool:
@@ -12,6 +16,7 @@ def leaks(conversation: Conversation) -> bool:
     said = [message["content"] for message in messages if message["role"] == "user"]
     return (
         any(normalise(text) in questions() for text in said)
+        or any(errands().fullmatch(normalise(text)) for text in said)
         or any(city in text for city in cities() for text in said)
         or any(tool["function"]["name"] in names() for tool in conversation.tools)
     )
@@ -27,6 +32,15 @@ def questions() -> frozenset[str]:
 
 
 @cache
+def errands() -> re.Pattern[str]:
+    """The held-out questions that need a tool, normalised, with anything in their slots."""
+    held = table("heldout")["tools"]
+    asked = [text for kind in KINDS for lang in ("en", "zh") for text in held[kind][lang]]
+    parts = ([normalise(part) for part in _SLOT.split(text)] for text in asked)
+    return re.compile("|".join(".+".join(map(re.escape, part)) for part in parts))
+
+
+@cache
 def cities() -> tuple[str, ...]:
     """The held-out cities of both languages."""
     held = table("heldout")["tools"]["cities"]
@@ -37,5 +51,4 @@ def cities() -> tuple[str, ...]:
 def names() -> frozenset[str]:
     """The held-out names of tools."""
     held = table("heldout")["tools"]
-    kinds = (held["weather"], held["calculator"], held["clock"])
-    return frozenset(name for kind in kinds for name in kind["names"])
+    return frozenset(name for kind in KINDS for name in held[kind]["names"])

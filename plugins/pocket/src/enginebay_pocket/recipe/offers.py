@@ -6,6 +6,7 @@ from random import Random
 
 from enginebay_pocket.recipe.exchange import Message
 from enginebay_pocket.recipe.phrases import table
+from enginebay_pocket.recipe.words import invented
 
 ZONE_ARGUMENTS = {"timezone", "tz", "time_zone", "zone"}
 KINDS = ("weather", "calculator", "clock")
@@ -75,12 +76,12 @@ def _name(words: Mapping[str, list[str]], rng: Random) -> str:
     if rng.random() < 0.7:
         parts.insert(0, rng.choice(naming["verbs"]))
     if rng.random() < 0.5 or len(parts) == 1:
-        parts.append(rng.choice([*naming["endings"], _invented(rng)]))
+        parts.append(rng.choice([*naming["endings"], invented(rng)]))
     return _camel(parts) if rng.random() < 0.2 else "_".join(parts)
 
 
 def _cryptic_name(rng: Random) -> str:
-    return f"{rng.choice(table('tools')['naming']['verbs'])}_{_invented(rng)}"
+    return f"{rng.choice(table('tools')['naming']['verbs'])}_{invented(rng)}"
 
 
 def _argument(usual: list[str], rng: Random) -> str:
@@ -88,13 +89,8 @@ def _argument(usual: list[str], rng: Random) -> str:
     if style < 0.5:
         return rng.choice(usual)
     if style < 0.7:
-        return _invented(rng)
+        return invented(rng)
     return f"{rng.choice(table('tools')['naming']['qualifiers'])}_{rng.choice(usual)}"
-
-
-def _invented(rng: Random) -> str:
-    syllables: list[str] = table("manners")["syllables"]["all"]
-    return "".join(rng.choice(syllables) for _ in range(rng.choice((1, 2, 2, 3))))
 
 
 def _camel(parts: list[str]) -> str:

@@ -26,10 +26,10 @@ class Settings:
     """The whole recipe in numbers; `batch` counts tokens."""
 
     seed: int = 7
-    steps: int = 2000
+    steps: int = 2400
     drills: int = 400
     drill_batch: int = 1024
-    short: int = 450
+    short: int = 600
     batch: int = 3072
     warmup: int = 60
     muon_rate: float = 4e-3

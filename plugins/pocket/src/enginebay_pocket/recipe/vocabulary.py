@@ -12,10 +12,10 @@ CONTEXT = 2048
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
 TEMPLATE = Path(__file__).parent / "chat_template.jinja"
-# A capital starts a piece without its space, and digits stand alone: so names and numbers are the
-# same pieces in a question and in JSON, and copying them generalises.
-_PIECES = Regex(r"\p{Lu}\p{Ll}*| ?[^\P{L}\p{Lu}]+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
-# Three Chinese characters or nine letters: longer pieces would tie whole phrases to one token.
+# A capital starts a piece without its space, digits and ideographs stand alone: so names and
+# numbers are the same pieces in a question and in JSON, and copying them generalises.
+_PIECES = Regex(r"\p{Han}|\p{Lu}\p{Ll}*| ?[^\P{L}\p{Lu}\p{Han}]+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
+# Nine letters: longer pieces would tie whole phrases to one token.
 _LONGEST = 9
 
 
