@@ -52,6 +52,7 @@ class StepHost:
 
     def __init__(self, engine: StepEngine, name: str, queue: QueueLimits, report: Report) -> None:
         self._sequences: dict[int, Sequence] = {}
+        self._ended_steps = 0
         self._report = report
         self._loop = EngineLoop(engine, name, queue, self._deliver)
 
@@ -60,7 +61,8 @@ class StepHost:
         try:
             self._loop.submit(sequence)
         except EngineBayError as error:
-            self._deliver([(number, error)])
+            del self._sequences[number]
+            self._report(wire.Batch(self.work(), [], [(number, wire.fault_of(error))]))
 
     def cancel(self, number: int) -> None:
         sequence = self._sequences.pop(number, None)
@@ -68,7 +70,7 @@ class StepHost:
 
     def work(self) -> wire.Work:
         scheduler = self._loop.scheduler
-        return wire.Work(self._loop.steps, scheduler.running, scheduler.waiting)
+        return wire.Work(self._ended_steps, scheduler.running, scheduler.waiting)
 
     def close(self) -> None:
         self._loop.close()
@@ -79,6 +81,7 @@ class StepHost:
         self._report(wire.Batch(self.work(), [], gone=[number]))
 
     def _deliver(self, letters: Iterable[tuple[int, Letter]]) -> None:
+        self._ended_steps = self._loop.steps
         steps: list[tuple[int, GenerationStep]] = []
         ended: list[tuple[int, wire.Fault]] = []
         for number, letter in letters:

@@ -26,6 +26,7 @@ class Stall:
         self._deadlines = deadlines
         self._steps = 0
         self._compiling = True
+        self._busy = False
         self._unmoved = self._silent = 0.0
         self._looked = time.monotonic()
 
@@ -47,7 +48,8 @@ class Stall:
         passed = min(now - self._looked, LONGEST_TICK)
         self._looked = now
         self._silent += passed
-        self._unmoved = self._unmoved + passed if busy else 0.0
+        self._unmoved = self._unmoved + passed if busy and self._busy else 0.0
+        self._busy = busy
         allowed = self._deadlines.compile if self._compiling else self._deadlines.step
         if max(self._unmoved, self._silent) <= allowed:
             return None

@@ -177,13 +177,13 @@ class Supervisor:
         """The child is gone, or as good as: end it, and tell whoever waits for it."""
         if self._closing.is_set():
             return
-        log.error("%s: the process of backend %r %s", *self._names, why)
+        lost = f"the process of backend {self._name!r} {why}"
+        log.error("%s: %s", self._launch.name, lost)
         with self._lock:
-            self._condition = Condition("restarting", f"the process of {self._name!r} {why}")
+            self._condition = Condition("restarting", lost)
             self._retry_at = time.monotonic() + self._started.seconds
         self._started.worker.end()
-        said = f"the process of backend {self._name!r} {why} while it worked on this request"
-        self._end_open(lambda: EngineCrashed(said))
+        self._end_open(lambda: EngineCrashed(f"{lost} while it worked on this request"))
 
     def _start_again(self) -> bool:
         """Until it runs; False when it was closed meanwhile, or has failed for good."""
@@ -209,8 +209,9 @@ class Supervisor:
         return True
 
     def _give_up(self) -> None:
-        reason = f"{self._condition.reason}, and {self._restarts.limit} restarts did not help"
-        log.error("%s: %s; the model is failed until the server starts anew", *self._names, reason)
+        reason = f"{self._condition.reason}; restarts in ten minutes: {self._restarts.limit}"
+        name = self._launch.name
+        log.error("%s: %s. The model is failed until the server starts anew", name, reason)
         with self._lock:
             self._condition = Condition("failed", reason)
 

@@ -111,7 +111,9 @@ class Failed(Message, frozen=True):
 
 
 class Work(Message, frozen=True):
-    """Counters of an instant. While something runs ``steps`` grows, or the engine hangs."""
+    """Counters of an instant. ``steps`` are those that ended: while something runs the number
+    grows, or the engine hangs.
+    """
 
     steps: int
     running: int

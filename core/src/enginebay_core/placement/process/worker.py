@@ -92,6 +92,7 @@ class Worker:
                     raise wire.error_of(report.fault)
                 if isinstance(report, wire.Progress):
                     said, heard = report, time.monotonic()
+                    progress(said.stage, said.done, said.total)
             progress(said.stage, said.done, said.total)
             self._require_alive(said, heard)
 

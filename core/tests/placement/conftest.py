@@ -1,0 +1,31 @@
+"""Core alone has no zmq and msgspec: they come with the extra ``process``."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from enginebay_core.plugins import BACKENDS
+
+if importlib.util.find_spec("zmq") is None or importlib.util.find_spec("msgspec") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this process and its children put temporary files."""
+    directory = tmp_path / "t"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return directory
+
+
+@pytest.fixture
+def faulty(install_plugin: Callable[..., Path], temporary: Path) -> Path:
+    """Installs the backend ``faulty``; returns the directory of temporary files."""
+    from .faulty import CODE
+
+    install_plugin("eb_faulty", CODE, BACKENDS, faulty="eb_faulty:Backend")
+    return temporary
