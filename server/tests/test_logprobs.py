@@ -21,7 +21,7 @@ from enginebay_core.text import ByteTokenizer, open_streamer
 from enginebay_server.choice import Choice, Delta
 from enginebay_server.frames import dumps
 from enginebay_server.logprobs import Ledger, chat_logprobs, completion_logprobs
-from enginebay_server.parsers import Part, ReasoningReader, ThinkingTags
+from enginebay_server.parsers import Part, PlainReader, ReasoningReader, ThinkingTags
 
 pytest.importorskip("hypothesis", reason="the order of ids is checked on random answers")
 from hypothesis import given, settings
@@ -54,8 +54,8 @@ class Script:
 async def answer(ids: Sequence[int], size: int, stop: Sequence[str] = ()) -> list[Delta]:
     reader = ReasoningReader(
         ThinkingTags(OPENING, CLOSING),
-        lambda: open_streamer(TOKENIZER, stop),
-        lambda: open_streamer(TOKENIZER),
+        lambda: PlainReader(open_streamer(TOKENIZER, stop)),
+        lambda: PlainReader(open_streamer(TOKENIZER)),
         thinking=False,
     )
     run = GenerationRequest((1,), 1000, SamplingParams(logprobs=0))

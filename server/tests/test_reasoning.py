@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from enginebay_core.text import byte_tokenizer, open_streamer
-from enginebay_server.parsers import Part, ReasoningReader, ThinkingTags, thinking_tags
+from enginebay_server.parsers import Part, PlainReader, ReasoningReader, ThinkingTags, thinking_tags
 
 OPENING, CLOSING = 257, 258  # two control tokens of the tokenizer ``bytes``, which show nothing
 TAGS = ThinkingTags(OPENING, CLOSING)
@@ -18,8 +18,8 @@ TOKENIZER = byte_tokenizer.load(Path())
 def reader(*, thinking: bool = False, stop: tuple[str, ...] = ()) -> ReasoningReader:
     return ReasoningReader(
         TAGS,
-        lambda: open_streamer(TOKENIZER, stop=stop),
-        lambda: open_streamer(TOKENIZER),
+        lambda: PlainReader(open_streamer(TOKENIZER, stop=stop)),
+        lambda: PlainReader(open_streamer(TOKENIZER)),
         thinking=thinking,
     )
 

@@ -232,8 +232,6 @@ def test_the_limits_themselves_are_fine(toys: Running, field: str) -> None:
     ("field", "value"),
     [
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("tools", {"a": 1}),
-        ("tool_choice", "required"),
         ("functions", [{"name": "f"}]),
         ("response_format", {"type": "json_object"}),
         ("response_format", {"type": "yaml"}),

@@ -7,12 +7,13 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from enginebay_core.api import Backend, ConfigError, EngineOptions, JsonValue
 from enginebay_core.plugins import BACKENDS, list_plugins, load_backend
 from enginebay_core.plugins.suggest import suggest
+from enginebay_core.text.template_messages import RESERVED
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -78,6 +79,16 @@ class ModelConfig(BaseModel):
     tokenizer: str | None = Field(
         None, description="Name of an installed tokenizer. Default: the backend's choice."
     )
+    tool_parser: str | None = Field(
+        None, description="How the model writes tool calls. Default: as its chat template does."
+    )
+    reasoning_parser: str | None = Field(
+        None, description="How it marks its thinking. Default: by the control tokens it has."
+    )
+    template_kwargs: list[str] = Field(
+        default_factory=list,
+        description="Variables of the chat template that clients may set, by chat_template_kwargs.",
+    )
     required: bool = Field(False, description="Without this model the server counts as unhealthy.")
     placement: Literal["process", "inline"] | None = Field(
         None,
@@ -106,6 +117,14 @@ class ModelConfig(BaseModel):
                 f"{sorted(said)[0]!r} is for placement 'process'; remove it, or placement 'inline'"
             )
         return self
+
+    @field_validator("template_kwargs")
+    @classmethod
+    def _not_the_conversations(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name in RESERVED or not name.isidentifier():
+                raise ValueError(f"{name!r} is not a variable that a client could set; remove it")
+        return names
 
 
 def parse_options(

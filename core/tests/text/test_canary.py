@@ -12,7 +12,9 @@ EXPECTED = {
         chat=True, system=True, tools=True, tool_calls=True, thinking=True, reasoning=True
     ),
     "llama3": TemplateFacts(chat=True, system=True, tools=True, tool_calls=True),
-    "mistral": TemplateFacts(chat=True, system=True, tools=True, tool_calls=True),
+    "mistral": TemplateFacts(
+        chat=True, system=True, tools=True, tool_calls=True, short_call_ids=True
+    ),
     "deepseek": TemplateFacts(chat=True, system=True, tool_calls=True),
     "llama2": TemplateFacts(chat=True, system=True),
     "gemma": TemplateFacts(chat=True),

@@ -5,7 +5,7 @@ silence: a field is honoured, refused by name, or named back.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,17 +19,13 @@ from enginebay_core.api import (
     UnsupportedField,
 )
 from enginebay_core.placement import RunningModel
-from enginebay_core.plugins.suggest import suggest
 from enginebay_server.errors import quote
-from enginebay_server.fields import ELSEWHERE, NO_EFFECT, REFUSED
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.common import GenerationFields
+from enginebay_server.unheeded import header_list, ignored_names
 
 GREEDY_BELOW: Final = 1e-6
 """Temperatures under this are taken as 0: dividing by them would overflow."""
-
-MAX_NAMED: Final = 32
-"""Ignored fields that the response header names; more are counted."""
 
 NEUTRAL: Final[Mapping[str, JsonValue]] = {
     "n": 1,
@@ -76,15 +72,15 @@ class Admitted:
         """The response headers that say what was not done as asked, or not by the engine."""
         headers = {}
         if self.ignored:
-            headers["x-enginebay-ignored"] = _listed(self.ignored)
+            headers["x-enginebay-ignored"] = header_list(self.ignored)
         if self.emulated:
-            headers["x-enginebay-emulated"] = _listed(self.emulated)
+            headers["x-enginebay-emulated"] = header_list(self.emulated)
         return headers
 
 
 def admit(fields: GenerationFields, model: RunningModel, *, reject_unknown: bool) -> Admitted:
     """Raises RequestError for the first field that this model or this server will not honour."""
-    ignored = tuple(dict.fromkeys(_ignored(fields, reject_unknown)))
+    ignored = tuple(dict.fromkeys(ignored_names(fields, model, reject=reject_unknown)))
     asked = _asked_for(fields)
     emulated = tuple(name for name in asked if _require(name, asked[name], model, fields))
     _check_pairs(asked, model)
@@ -152,65 +148,6 @@ def _require_minimum(min_tokens: int, max_tokens: int) -> None:
             "lower min_tokens.",
             param="min_tokens",
         )
-
-
-def _ignored(fields: GenerationFields, reject_unknown: bool) -> Iterator[str]:
-    """Names that nobody knows, after everything known has been refused or found harmless."""
-    known = [*type(fields).model_fields, *REFUSED, *NO_EFFECT, *ELSEWHERE]
-    for name, value in (fields.model_extra or {}).items():
-        if value is None or name in NO_EFFECT or _refuse_known(name, value):
-            continue
-        _refuse_unknown(name, suggest(name, known), reject_unknown)
-        yield name
-    for name in _nested_unknown(fields):
-        _refuse_unknown(name, None, reject_unknown)
-        yield name
-
-
-def _refuse_known(name: str, value: JsonValue) -> bool:
-    """True for a known field that asks for nothing. Raises for one that asks for something."""
-    refusal = REFUSED.get(name)
-    if refusal and refusal.asks_for_nothing(value):
-        return True
-    reason = refusal.reason if refusal else ELSEWHERE.get(name)
-    if reason:
-        raise UnsupportedField(f"{name} is not supported: {reason}.", param=name)
-    return False
-
-
-def _refuse_unknown(name: str, near: str | None, reject: bool) -> None:
-    if near is not None:
-        raise RequestError(
-            f"{quote(name)} is no field of this request; did you mean {near!r}?",
-            param=name[:80],
-            code="unknown_parameter",
-        )
-    if reject:
-        raise RequestError(
-            f"{quote(name)} is no field of this request; remove it.",
-            param=name[:80],
-            code="unknown_parameter",
-        )
-
-
-def _nested_unknown(fields: GenerationFields) -> Iterator[str]:
-    if fields.stream_options is not None:
-        extra = set(fields.stream_options.model_extra or {}) - {"include_obfuscation"}
-        yield from (f"stream_options.{name}" for name in sorted(extra))
-    if isinstance(fields, ChatRequest):
-        for index, message in enumerate(fields.messages):
-            yield from _message_unknown(index, message.model_extra or {})
-
-
-def _message_unknown(index: int, extra: Mapping[str, Any]) -> Iterator[str]:
-    """Notes that clients send back from earlier answers are harmless; the rest is not known."""
-    for name, value in extra.items():
-        if value is None or value == [] or name in ("refusal", "annotations"):
-            continue
-        if name in ("function_call", "audio", "prefix", "images"):
-            param = f"messages[{index}].{name}"
-            raise UnsupportedField(f"{param} is not supported; remove it.", param=param)
-        yield f"messages[].{name}"
 
 
 def _asked_for(fields: GenerationFields) -> dict[str, Any]:
@@ -299,15 +236,3 @@ def token_limit(fields: GenerationFields) -> int | None:
             param="max_tokens",
         )
     return newer if newer is not None else older
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    """A header value: printable ASCII and bounded, whatever a client called its fields."""
-    shown = [_ascii(name) for name in names[:MAX_NAMED]]
-    if len(names) > MAX_NAMED:
-        shown.append(f"and {len(names) - MAX_NAMED} more")
-    return ", ".join(shown)
-
-
-def _ascii(name: str) -> str:
-    return "".join(c if c.isascii() and c.isprintable() and c != "," else "?" for c in name[:64])

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from enginebay_core.api import GenerationRequest, Streamer, Usage
+from enginebay_core.api import GenerationRequest, Usage
 from enginebay_core.placement import RunningModel
 from enginebay_core.text import open_streamer
 from enginebay_server.choice import Choice, Delta
 from enginebay_server.logprobs import Ledger
-from enginebay_server.parsers import PartsReader, PlainReader, ReasoningReader, thinking_tags
+from enginebay_server.parsers import CallReading, Dialect, PlainReader, open_reader
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,16 @@ def new_id(prefix: str) -> str:
 
 
 def chat_choice(
-    index: int, model: RunningModel, stop: Sequence[str], run: GenerationRequest
+    index: int,
+    model: RunningModel,
+    stop: Sequence[str],
+    run: GenerationRequest,
+    *,
+    dialect: Dialect,
+    calls: CallReading | None = None,
 ) -> Choice:
-    """A choice whose thinking, if the model thinks, is told from its answer."""
-    reader = _reader(model, stop, run.prompt)
+    """A choice whose thinking and tool calls are told from its answer, as the model has them."""
+    reader = open_reader(model.tokenizer, dialect, run.prompt, stop=tuple(stop), calls=calls)
     return Choice(index, model.generator, run, reader, _ledger(model, run))
 
 
@@ -63,21 +69,6 @@ def plain_choice(
 
 def _ledger(model: RunningModel, run: GenerationRequest) -> Ledger | None:
     return None if run.sampling.logprobs is None else Ledger(model.tokenizer)
-
-
-def _reader(model: RunningModel, stop: Sequence[str], prompt: tuple[int, ...]) -> PartsReader:
-    def content() -> Streamer:
-        return open_streamer(model.tokenizer, stop=tuple(stop))
-
-    tags = thinking_tags(model.tokenizer.control)
-    if tags is None:
-        return PlainReader(content())
-    return ReasoningReader(
-        tags,
-        content,
-        lambda: open_streamer(model.tokenizer),
-        thinking=tags.open_at_end(prompt),
-    )
 
 
 async def _merged(choices: Sequence[Choice]) -> AsyncGenerator[Delta, None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from enginebay_core.api import GenerationRequest, GenerationStep, Generator
 from enginebay_server.logprobs import Ledger, Told
-from enginebay_server.parsers import PartsReader, joined
+from enginebay_server.parsers import CallPart, PartsReader, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Delta:
     reasoning: str = ""
     finish: str | None = None
     logprobs: tuple[Told, ...] | None = None
+    calls: tuple[CallPart, ...] = ()
 
 
 class Choice:
@@ -45,6 +46,7 @@ class Choice:
         self._request = request
         self._reader = reader
         self._ledger = ledger
+        self._called = False
 
     @property
     def leads(self) -> bool:
@@ -68,11 +70,14 @@ class Choice:
         if finish is None and step.finish is not None:
             part = joined(part, self._reader.flush())
             finish = "stop" if part.stopped else step.finish.value
+        self._called = self._called or bool(part.calls)
+        if finish == "stop" and self._called:
+            finish = "tool_calls"
         self.completion_tokens += part.settled
         logprobs = None
         if self._ledger is not None:
             self._ledger.add(step.logprobs, part)
             logprobs = self._ledger.take() if part.content or finish else ()
-        if part.content or part.reasoning or finish:
-            return Delta(self.index, part.content, part.reasoning, finish, logprobs)
+        if part.content or part.reasoning or part.calls or finish:
+            return Delta(self.index, part.content, part.reasoning, finish, logprobs, part.calls)
         return None

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from enginebay_core.api import (
     Conversation,
-    JsonValue,
     Message,
     RequestError,
     ToolCall,
     UnsupportedField,
 )
 from enginebay_core.text import TemplateFacts
+from enginebay_server.call_history import call_id_for, check_arguments, check_replies
+from enginebay_server.parsers import Dialect
 from enginebay_server.schema.chat import ChatMessage, ChatRequest
+from enginebay_server.template_switches import switches_of
+from enginebay_server.tools import ToolUse
 
 
-def conversation_of(fields: ChatRequest, template: TemplateFacts) -> Conversation:
+def conversation_of(
+    fields: ChatRequest, template: TemplateFacts, dialect: Dialect, tools: ToolUse
+) -> Conversation:
     """Raises RequestError for a message that lacks what its role needs, or says something that
     the model's template would drop.
     """
@@ -26,14 +29,17 @@ def conversation_of(fields: ChatRequest, template: TemplateFacts) -> Conversatio
         )
     for index, message in enumerate(fields.messages):
         _check_role(message, f"messages[{index}]")
+        check_arguments(message, f"messages[{index}]")
         _check_template(message, template, f"messages[{index}]")
-    messages = _with_one_system([_message(message) for message in fields.messages])
-    return Conversation(tuple(messages), options=_switches(fields, template))
+    check_replies(fields.messages)
+    messages = _with_one_system([_message(message, template) for message in fields.messages])
+    options = switches_of(fields, template, dialect.switches)
+    return Conversation(tuple(messages), tools.shown, options)
 
 
 def _check_role(message: ChatMessage, place: str) -> None:
     if message.role == "assistant":
-        if message.text is None and not message.tool_calls and message.reasoning_content is None:
+        if message.text is None and not message.tool_calls and message.thinking is None:
             raise RequestError(f"{place} says nothing; give it content.", param=f"{place}.content")
     elif message.content is None:
         raise RequestError(
@@ -67,17 +73,18 @@ def _check_template(message: ChatMessage, template: TemplateFacts, place: str) -
             )
 
 
-def _message(message: ChatMessage) -> Message:
+def _message(message: ChatMessage, template: TemplateFacts) -> Message:
+    reply = message.tool_call_id
     return Message(
         role="system" if message.role == "developer" else message.role,
         content=message.text,
         name=message.name,
-        reasoning=message.reasoning_content or message.reasoning,
+        reasoning=message.thinking,
         tool_calls=tuple(
-            ToolCall(call.id, call.function.name, call.function.arguments)
+            ToolCall(call_id_for(call.id, template), call.function.name, call.function.arguments)
             for call in message.tool_calls or ()
         ),
-        tool_call_id=message.tool_call_id,
+        tool_call_id=None if reply is None else call_id_for(reply, template),
     )
 
 
@@ -90,15 +97,3 @@ def _with_one_system(messages: list[Message]) -> list[Message]:
         return messages
     text = "\n\n".join(message.content or "" for message in messages[:leading])
     return [Message("system", text), *messages[leading:]]
-
-
-def _switches(fields: ChatRequest, template: TemplateFacts) -> Mapping[str, JsonValue]:
-    switches = fields.chat_template_kwargs
-    if switches is None or switches.enable_thinking is None:
-        return {}
-    if not template.thinking:
-        param = "chat_template_kwargs.enable_thinking"
-        raise UnsupportedField(
-            f"{param}: this model's chat template has no such switch; remove it.", param=param
-        )
-    return {"enable_thinking": switches.enable_thinking}

@@ -31,30 +31,24 @@ NO_EFFECT: Final = frozenset(
         "safety_identifier",
         "prompt_cache_key",
         "prompt_cache_retention",
-        "parallel_tool_calls",
     }
 )
 """OpenAI's fields that cannot change an answer: accepted, and without effect."""
 
-_NO_TOOLS: Final = "this version calls no tools"
+_OLD_TOOLS: Final = "use tools and tool_choice"
 _TEXT_ONLY: Final = "this server reads and writes text only"
 _NO_GRAMMAR: Final = "this version does not constrain the output"
 
 REFUSED: Final[Mapping[str, Refusal]] = MappingProxyType(
     {
-        "tools": Refusal(_NO_TOOLS, ([],)),
-        "tool_choice": Refusal(_NO_TOOLS, ("none", "auto")),
-        "functions": Refusal(_NO_TOOLS, ([],)),
-        "function_call": Refusal(_NO_TOOLS, ("none", "auto")),
+        "functions": Refusal(_OLD_TOOLS, ([],)),
+        "function_call": Refusal(_OLD_TOOLS, ("none", "auto")),
         "prompt_logprobs": Refusal("only the answer's own tokens have log probabilities"),
         "response_format": Refusal(_NO_GRAMMAR, ({"type": "text"},)),
         "modalities": Refusal(_TEXT_ONLY, (["text"],)),
         "audio": Refusal(_TEXT_ONLY),
         "prediction": Refusal("predicted outputs are not supported"),
         "web_search_options": Refusal("this server does not search the web"),
-        "reasoning_effort": Refusal(
-            "use chat_template_kwargs.enable_thinking, where the model has that switch"
-        ),
         "verbosity": Refusal("say in a message how long the answer should be", ("medium",)),
         "suffix": Refusal("put the model's own fill-in-the-middle tokens into the prompt", ("",)),
         "best_of": Refusal("use n and choose yourself", (1,)),
@@ -67,6 +61,7 @@ REFUSED: Final[Mapping[str, Refusal]] = MappingProxyType(
 
 _SAMPLER: Final = "the samplers here are temperature, top_k, top_p, min_p and the three penalties"
 _TEMPLATE: Final = "the model's own template is used; only its enable_thinking can be set"
+_CHAT_ONLY: Final = "it belongs to a chat; use /v1/chat/completions"
 
 ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -117,6 +112,9 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
                 "samplers",
             ),
             _SAMPLER,
+        ),
+        **dict.fromkeys(
+            ("tools", "tool_choice", "parallel_tool_calls", "reasoning_effort"), _CHAT_ONLY
         ),
         "top_logprobs": "in a completion logprobs is the number",
         "repeat_penalty": "use repetition_penalty",

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from enginebay_core.api import Usage
 from enginebay_server.answer import Answer
+from enginebay_server.call_json import call_delta, whole_calls
 from enginebay_server.choice import Delta
 from enginebay_server.logprobs import Told, chat_logprobs, completion_logprobs
+from enginebay_server.parsers import CallPart
 
 DONE: Final = b"data: [DONE]\n\n"
 _SEPARATORS: Final = ("\x85", "\u2028", "\u2029")
@@ -30,14 +32,25 @@ class Whole:
     reasoning: list[str] = field(default_factory=list)
     finish: str | None = None
     logprobs: list[Told] | None = None
+    calls: list[CallPart] = field(default_factory=list)
 
     def add(self, delta: Delta) -> None:
         self.content.append(delta.content)
         self.reasoning.append(delta.reasoning)
         self.finish = delta.finish
+        for part in delta.calls:
+            self._add_call(part)
         if delta.logprobs is not None:
             self.logprobs = self.logprobs or []
             self.logprobs += delta.logprobs
+
+    def _add_call(self, part: CallPart) -> None:
+        """The first part of each call comes first, and the calls in the order of their indexes."""
+        if part.id:
+            self.calls.append(part)
+        else:
+            begun = self.calls[part.index]
+            self.calls[part.index] = replace(begun, arguments=begun.arguments + part.arguments)
 
 
 class Shape(Protocol):
@@ -102,7 +115,7 @@ class ChatShape(_Frames):
         return self._before[index] + delta + b',"finish_reason":null}]}\n\n'
 
     def frames(self, delta: Delta) -> bytes:
-        plain = delta.finish is None and delta.logprobs is None
+        plain = delta.finish is None and delta.logprobs is None and not delta.calls
         if delta.content and not delta.reasoning and plain:
             text = dumps(delta.content)
             return self._content[delta.index] + text + b'},"finish_reason":null}]}\n\n'
@@ -130,6 +143,9 @@ class ChatShape(_Frames):
             told = _told(delta.logprobs)
             frames += self._content[delta.index] + text + b"}" + told
             frames += b',"finish_reason":null}]}\n\n'
+        for part in delta.calls:
+            call = dumps(call_delta(part))
+            frames += before + b'"delta":{"tool_calls":[' + call + b']},"finish_reason":null}]}\n\n'
         if delta.finish:
             told = b"" if delta.content or not delta.logprobs else _told(delta.logprobs)
             finish = b',"finish_reason":' + dumps(delta.finish)
@@ -178,10 +194,13 @@ class CompletionShape(_Frames):
 
 
 def _chat_choice(index: int, whole: Whole) -> dict[str, Any]:
-    message = {"role": "assistant", "content": "".join(whole.content), "refusal": None}
+    content = "".join(whole.content)
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     reasoning = "".join(whole.reasoning)
     if reasoning:
         message |= {"reasoning_content": reasoning, "reasoning": reasoning}
+    if whole.calls:
+        message |= {"content": content or None, "tool_calls": whole_calls(whole.calls)}
     return {
         "index": index,
         "message": message,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from enginebay_core.api import ContextLengthExceeded, Conversation, RequestError
+from enginebay_core.api import ContextLengthExceeded, Conversation, Message, RequestError
 from enginebay_core.placement import RunningModel
 
 LONGEST_TOKEN: Final = 64
@@ -23,12 +24,13 @@ class PromptMaker:
     def __init__(self, workers: int = 4) -> None:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prompt")
 
-    async def render(self, conversation: Conversation, model: RunningModel) -> tuple[int, ...]:
-        """The conversation's ids in the model's template. Raises RequestError."""
-        size = sum(len(m.content or "") + len(m.reasoning or "") for m in conversation.messages)
-        _require_length(size, model, "messages")
-        prompt = await self._run(lambda: model.tokenizer.render(conversation))
-        return prompt.ids
+    async def render(
+        self, converse: Callable[[], Conversation], model: RunningModel
+    ) -> tuple[int, ...]:
+        """The ids of the conversation that ``converse`` makes, in the model's template. Raises
+        RequestError.
+        """
+        return await self._run(lambda: _render(converse(), model))
 
     async def encode(self, prompt: str | list[int], model: RunningModel) -> tuple[int, ...]:
         """The ids of a plain prompt, control tokens included: who writes a prompt by hand means
@@ -45,6 +47,18 @@ class PromptMaker:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _render(conversation: Conversation, model: RunningModel) -> tuple[int, ...]:
+    _require_length(sum(map(_length, conversation.messages)), model, "messages")
+    if conversation.tools:
+        _require_length(len(json.dumps(conversation.tools)), model, "tools")
+    return model.tokenizer.render(conversation).ids
+
+
+def _length(message: Message) -> int:
+    called = sum(len(call.arguments) for call in message.tool_calls)
+    return len(message.content or "") + len(message.reasoning or "") + called
 
 
 def _checked(ids: list[int], vocab_size: int) -> tuple[int, ...]:

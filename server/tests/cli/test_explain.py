@@ -17,6 +17,7 @@ from enginebay_core.placement import RunningModel, open_model
 from enginebay_core.text import byte_tokenizer
 from enginebay_server.cli.token_text import TokenText, token_texts
 from enginebay_server.cli.way import Way, walk
+from enginebay_server.parsers import Dialect, choose_dialect
 
 Run = Callable[..., Any]
 
@@ -36,7 +37,7 @@ def toy() -> Iterator[RunningModel]:
 
 @pytest.fixture
 async def way(toy: RunningModel) -> Way:
-    return await walk(toy, "你好 <|im_end|>", "Be brief.", 9)
+    return await walk(toy, Dialect(), "你好 <|im_end|>", "Be brief.", 9)
 
 
 async def test_the_stops_follow_from_each_other(way: Way, toy: RunningModel) -> None:
@@ -121,7 +122,7 @@ async def test_thinking_is_told_from_the_answer(thinker: Path) -> None:
     config = ModelConfig(backend="toy", model=str(thinker), tokenizer="huggingface")
     model = open_model("thinker", config, lambda *_: None)
     try:
-        way = await walk(model, "你好", None, 5)
+        way = await walk(model, choose_dialect(model.tokenizer, config), "你好", None, 5)
     finally:
         model.close()
     assert [text.text for text in way.prompt if text.control][-1] == "<think>"

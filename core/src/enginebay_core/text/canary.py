@@ -26,8 +26,9 @@ _REPLY: Final = Message("tool", "la", tool_call_id=_CALL_ID)
 class TemplateFacts:
     """What reaches the prompt. ``chat``: whether a plain conversation renders at all.
 
-    ``tool_calls`` covers an assistant's call and the tool's reply. ``thinking``: whether the
-    option ``enable_thinking`` changes the prompt. ``reasoning``: whether an earlier turn's
+    ``tool_calls`` covers an assistant's call and the tool's reply; ``short_call_ids``: whether it
+    takes no other ids of calls than nine letters and digits, as Mistral's. ``thinking``: whether
+    the option ``enable_thinking`` changes the prompt. ``reasoning``: whether an earlier turn's
     reasoning is ever shown.
     """
 
@@ -35,6 +36,7 @@ class TemplateFacts:
     system: bool = False
     tools: bool = False
     tool_calls: bool = False
+    short_call_ids: bool = False
     name: bool = False
     thinking: bool = False
     reasoning: bool = False
@@ -47,6 +49,7 @@ def probe_template(tokenizer: Tokenizer) -> TemplateFacts:
         system=_shows(tokenizer, Message("system", CANARY), _USER),
         tools=_tells(tokenizer, Conversation((_USER,), tools=(_TOOL,))),
         tool_calls=_keeps_tool_calls(tokenizer),
+        short_call_ids=_takes_short_call_ids_only(tokenizer),
         name=_shows(tokenizer, Message("user", "Hello", name=CANARY)),
         thinking=_keeps_thinking_switch(tokenizer),
         reasoning=_shows(tokenizer, _USER, Message("assistant", "Hello", reasoning=CANARY))
@@ -58,6 +61,23 @@ def _keeps_tool_calls(tokenizer: Tokenizer) -> bool:
     reply = Message("tool", CANARY, tool_call_id=_CALL_ID)
     called = _shows(tokenizer, _USER, _call(CANARY), _REPLY)
     return called and _shows(tokenizer, _USER, _call("sing"), reply)
+
+
+def _takes_short_call_ids_only(tokenizer: Tokenizer) -> bool:
+    short, long = (
+        _render(
+            tokenizer,
+            Conversation(
+                (
+                    _USER,
+                    Message("assistant", None, tool_calls=(ToolCall(call_id, "sing", "{}"),)),
+                    Message("tool", "la", tool_call_id=call_id),
+                )
+            ),
+        )
+        for call_id in (_CALL_ID, "call_0123456789abcdef")
+    )
+    return short is not None and long is None
 
 
 def _keeps_thinking_switch(tokenizer: Tokenizer) -> bool:

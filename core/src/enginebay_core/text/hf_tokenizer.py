@@ -99,8 +99,12 @@ class HuggingFaceTokenizer:
     def render(self, conversation: Conversation) -> Prompt:
         template = self._template_for(conversation)
         protect = self._stand_ins.protect
+        called = any(message.tool_calls for message in conversation.messages)
+        messages = template_messages(
+            conversation, text_arguments=called and template.text_arguments
+        )
         rendered = template.render(
-            [protect(message) for message in template_messages(conversation)],
+            [protect(message) for message in messages],
             [protect(dict(tool)) for tool in conversation.tools] or None,
             {name: protect(value) for name, value in conversation.options.items()},
         )

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, nodes
@@ -22,13 +23,27 @@ from jinja2.runtime import Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from enginebay_core.api import JsonValue, ModelError, RequestError
+from enginebay_core.api import (
+    Conversation,
+    EngineBayError,
+    JsonValue,
+    Message,
+    ModelError,
+    RequestError,
+    ToolCall,
+)
+from enginebay_core.text.template_messages import RESERVED, template_messages
 from enginebay_core.text.user_text import StandIns
 
-RESERVED: Final = frozenset({"messages", "tools", "documents", "add_generation_prompt"})
-"""Names that the conversation itself gives to the template."""
 LONGEST: Final = 64 * 1024 * 1024
 """Characters after which a template is taken to run away."""
+_CALLED: Final = Conversation(
+    (
+        Message("user", "Hello"),
+        Message("assistant", None, tool_calls=(ToolCall("abcdefgh1", "f", '{"canary": "x"}'),)),
+        Message("tool", "x", tool_call_id="abcdefgh1"),
+    )
+)
 _NOT_ASCII: Final = re.compile("[^\\x00-\\x7f\\ud800-\\udfff]")
 """What JSON in ASCII escapes; lone surrogates are stand-ins (``user_text``) and stay."""
 
@@ -43,6 +58,20 @@ class ChatTemplate:
         self._variables = dict(variables)
         self._stand_ins = stand_ins
         self._template = _compile(source, stand_ins)
+
+    @cached_property
+    def text_arguments(self) -> bool:
+        """Whether a call's arguments are to be given as JSON text. Most templates want an object;
+        some, as DeepSeek's, put together text, and fail with an object or print it as Python.
+        """
+        return not self._writes_json(as_text=False) and self._writes_json(as_text=True)
+
+    def _writes_json(self, *, as_text: bool) -> bool:
+        messages = template_messages(_CALLED, text_arguments=as_text)
+        try:
+            return '"canary"' in self.render([dict(message) for message in messages], None, {})
+        except EngineBayError:
+            return False
 
     def render(
         self,

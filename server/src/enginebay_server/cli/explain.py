@@ -72,11 +72,13 @@ def _walk(name: str, chosen: ModelConfig, text: str, system: str | None, max_tok
     from enginebay_core.placement import open_model
     from enginebay_server.cli.progress import show_progress
     from enginebay_server.cli.way import walk
+    from enginebay_server.parsers import choose_dialect
 
     with show_progress(f"loading {name}") as progress:
         running = open_model(name, chosen, progress)
     try:
-        return asyncio.run(walk(running, text, system, max_tokens))
+        dialect = choose_dialect(running.tokenizer, chosen)
+        return asyncio.run(walk(running, dialect, text, system, max_tokens))
     finally:
         running.close()
 

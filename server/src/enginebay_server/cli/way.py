@@ -26,10 +26,11 @@ from enginebay_server.answer import Answer, chat_choice, new_id
 from enginebay_server.cli.token_text import TokenText, token_text, token_texts
 from enginebay_server.conversation import conversation_of
 from enginebay_server.frames import ChatShape, Whole
-from enginebay_server.parsers import PlainReader, ReasoningReader, thinking_tags
+from enginebay_server.parsers import Dialect, PlainReader, ReasoningReader
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.reading import read
 from enginebay_server.stream import events
+from enginebay_server.tools import NO_TOOLS
 
 ALTERNATIVES: Final = 3
 
@@ -87,16 +88,18 @@ class Way:
         return asdict(self)
 
 
-async def walk(model: RunningModel, text: str, system: str | None, max_tokens: int) -> Way:
+async def walk(
+    model: RunningModel, dialect: Dialect, text: str, system: str | None, max_tokens: int
+) -> Way:
     """One greedy answer. Raises RequestError where a server would answer 4xx."""
     body = request_body(model.name, text, system, max_tokens)
     fields = read(ChatRequest, body)
     admitted = admit(fields, model, reject_unknown=True)
-    prompt = model.tokenizer.render(conversation_of(fields, model.template))
+    prompt = model.tokenizer.render(conversation_of(fields, model.template, dialect, NO_TOOLS))
     [run] = fit(admitted, prompt.ids, model, longest=max_tokens, param="messages", tenant="")
     steps = await generate(model, run)
-    wire = await wrap(replace(model, generator=_Replay(steps, model.generator)), run)
-    return _write_down(model, body, prompt, steps, wire)
+    wire = await wrap(replace(model, generator=_Replay(steps, model.generator)), dialect, run)
+    return _write_down(model, body, prompt, steps, wire, files=_files(model, dialect))
 
 
 def request_body(model: str, text: str, system: str | None, max_tokens: int) -> dict[str, Any]:
@@ -112,12 +115,12 @@ async def generate(model: RunningModel, run: GenerationRequest) -> list[Generati
     return [step async for step in model.generator.generate(wanted)]
 
 
-async def wrap(model: RunningModel, run: GenerationRequest) -> Wire:
+async def wrap(model: RunningModel, dialect: Dialect, run: GenerationRequest) -> Wire:
     """The answer as the server sends it: whole, and as the events of a stream."""
     name = new_id("chatcmpl")
 
     def answer() -> Answer:
-        choice = chat_choice(0, model, (), run)
+        choice = chat_choice(0, model, (), run, dialect=dialect)
         return Answer(name, model.name, len(run.prompt), (choice,))
 
     whole, collected = answer(), Whole()
@@ -163,6 +166,8 @@ def _write_down(
     prompt: Prompt,
     steps: Sequence[GenerationStep],
     wire: Wire,
+    *,
+    files: Mapping[str, tuple[str, ...]],
 ) -> Way:
     [choice] = wire.completion["choices"]
     new = tuple(token for step in steps for token in step.ids)
@@ -181,7 +186,7 @@ def _write_down(
         content=choice["message"]["content"],
         completion=wire.completion,
         stream=wire.stream,
-        files=_files(model),
+        files=files,
     )
 
 
@@ -202,9 +207,9 @@ def _candidate(model: RunningModel, told: TokenLogprob | int) -> Candidate:
     return Candidate(token, shown.text, shown.control, probability)
 
 
-def _files(model: RunningModel) -> dict[str, tuple[str, ...]]:
+def _files(model: RunningModel, dialect: Dialect) -> dict[str, tuple[str, ...]]:
     """Asked of the objects themselves, so that it cannot go stale."""
-    reader = ReasoningReader if thinking_tags(model.tokenizer.control) else PlainReader
+    reader = ReasoningReader if dialect.thinking else PlainReader
     backend = find_plugin(BACKENDS, model.backend).target.partition(":")[0].replace(".", "/")
     return {
         "request": (_file(ChatRequest), _file(admit), _file(conversation_of)),

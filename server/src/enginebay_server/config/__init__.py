@@ -1,6 +1,6 @@
 """The config: what it may say, where it comes from, and its JSON Schema."""
 
-from enginebay_server.config.check import check_backends
+from enginebay_server.config.check import check_models
 from enginebay_server.config.schema import config_schema
 from enginebay_server.config.settings import ServerSettings, Settings
 from enginebay_server.config.sources import DEFAULT_FILE, load_settings, unread_variables
@@ -9,7 +9,7 @@ __all__ = [
     "DEFAULT_FILE",
     "ServerSettings",
     "Settings",
-    "check_backends",
+    "check_models",
     "config_schema",
     "load_settings",
     "unread_variables",

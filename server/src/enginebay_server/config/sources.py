@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from enginebay_core.api import ConfigError
 from enginebay_core.config import parse
 from enginebay_core.plugins.suggest import suggest
-from enginebay_server.config.check import check_backends
+from enginebay_server.config.check import check_models
 from enginebay_server.config.settings import ServerSettings, Settings
 
 PREFIX: Final = "ENGINEBAY_"
@@ -46,7 +46,7 @@ def load_settings(file: Path | None, overrides: Mapping[str, Any]) -> Settings:
         log.warning("%s", complaint)
     merged = merge(merge(read_file(file), read_environment()), overrides)
     settings = parse(Settings, merged, "")
-    check_backends(settings)
+    check_models(settings)
     return settings
 
 

@@ -15,6 +15,7 @@ from enginebay_core.api import EngineBayError, EngineClosed, ModelNotFound
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import RunningModel, open_model
 from enginebay_server.errors import Draining, ModelFailed, ModelLoading, quote
+from enginebay_server.parsers import Dialect, choose_dialect
 
 PROGRESS_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 10.0
@@ -46,6 +47,7 @@ class ModelEntry:
     stage: str = "waiting"
     reason: str | None = None
     running: RunningModel | None = None
+    dialect: Dialect = field(default_factory=Dialect)
     logged: str = ""
     logged_at: float = 0.0
     abandoned: bool = False
@@ -114,6 +116,10 @@ class ModelTable:
             )
         return entry.running
 
+    def dialect(self, name: str) -> Dialect:
+        """How the model of that name or alias answers, once it runs."""
+        return self.entry(name).dialect
+
     @property
     def healthy(self) -> bool:
         """Whether something can serve and every required model can."""
@@ -161,6 +167,7 @@ class ModelTable:
         started = time.monotonic()
         try:
             running = open_model(entry.name, entry.config, entry.progress)
+            entry.dialect = _dialect(running, entry.config)
         except BaseException as error:  # whatever a plugin raises fails its own model only
             entry.reason = str(error) or type(error).__name__
             entry.loaded = State.FAILED
@@ -174,3 +181,12 @@ class ModelTable:
         if self._closing:
             running.close()
         log.info("%s is ready after %.1f s", entry.name, time.monotonic() - started)
+
+
+def _dialect(running: RunningModel, config: ModelConfig) -> Dialect:
+    """Closes the model when the config asks for what it has not."""
+    try:
+        return choose_dialect(running.tokenizer, config)
+    except BaseException:
+        running.close()
+        raise

@@ -8,11 +8,24 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class CallPart:
+    """A bit of the tool call ``index``. The first has ``id`` and ``name`` and no arguments, the
+    others have nothing but ``arguments``: the next piece of its JSON text.
+    """
+
+    index: int
+    arguments: str = ""
+    id: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """What became known of an answer. ``settled`` counts the ids that this settles, as in
-    ``Piece``; ``thought`` are the places of those that are thinking or its tags, ascending, where
-    0 is the oldest id that was not settled before. The others among them are the oldest that
-    are left. ``stopped`` says that a stop string was found, after which nothing follows.
+    ``Piece``; ``thought`` are the places of those that are no content (thinking, calls, and the
+    tags of either), ascending, where 0 is the oldest id that was not settled before. The others
+    among them are the oldest that are left. ``stopped`` says that the answer ends here: a stop
+    string was found, or the only call that was allowed is complete.
     """
 
     content: str = ""
@@ -20,6 +33,7 @@ class Part:
     settled: int = 0
     stopped: bool = False
     thought: tuple[int, ...] = ()
+    calls: tuple[CallPart, ...] = ()
 
 
 class PartsReader(Protocol):
@@ -40,4 +54,5 @@ def joined(one: Part, other: Part) -> Part:
         one.settled + other.settled,
         one.stopped or other.stopped,
         one.thought + tuple([one.settled + place for place in other.thought]),
+        one.calls + other.calls,
     )

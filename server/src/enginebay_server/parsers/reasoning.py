@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
-from enginebay_core.api import Streamer
-from enginebay_server.parsers.parts import Part, joined
+from enginebay_server.parsers.parts import Part, PartsReader, joined
 
-PAIRS: Final = (("<think>", "</think>"),)
+PAIRS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "think": ("<think>", "</think>"),
+        "mistral": ("[THINK]", "[/THINK]"),
+        "seed": ("<seed:think>", "</seed:think>"),
+    }
+)
+"""The control tokens around thinking, by the name that a config may give."""
+
 _TAG: Final = Part(settled=1, thought=(0,))
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingTags:
-    """The ids that open and close a thinking block."""
+    """The ids that open and close a thinking block, and the name of the pair."""
 
     opening: int
     closing: int
+    name: str = "think"
 
     def open_at_end(self, prompt: Sequence[int]) -> bool:
         """Whether the template left a thinking block open for the model to go on in."""
@@ -28,16 +37,19 @@ class ThinkingTags:
         return False
 
 
-def thinking_tags(control: Mapping[str, int]) -> ThinkingTags | None:
-    """The tags among a tokenizer's control tokens, if it has a pair."""
-    for opening, closing in PAIRS:
+def thinking_tags(
+    control: Mapping[str, int], names: Iterable[str] = tuple(PAIRS)
+) -> ThinkingTags | None:
+    """The tags among a tokenizer's control tokens, if it has one of the pairs ``names``."""
+    for name in names:
+        opening, closing = PAIRS[name]
         if opening in control and closing in control:
-            return ThinkingTags(control[opening], control[closing])
+            return ThinkingTags(control[opening], control[closing], name)
     return None
 
 
 class ReasoningReader:
-    """Each block gets a streamer of its own, so a tag is never text and never half shown.
+    """Each block gets a reader of its own, so a tag is never text and never half shown.
 
     Stop strings belong to the answer: they are looked for in content, not in thinking, as where
     thinking is hidden from the client. Newlines around a block are the template's, not the
@@ -47,8 +59,8 @@ class ReasoningReader:
     def __init__(
         self,
         tags: ThinkingTags,
-        open_content: Callable[[], Streamer],
-        open_reasoning: Callable[[], Streamer],
+        open_content: Callable[[], PartsReader],
+        open_reasoning: Callable[[], PartsReader],
         *,
         thinking: bool,
     ) -> None:
@@ -56,7 +68,7 @@ class ReasoningReader:
         self._open_content = open_content
         self._open_reasoning = open_reasoning
         self._thinking = thinking
-        self._streamer = open_reasoning() if thinking else open_content()
+        self._reader = open_reasoning() if thinking else open_content()
         self._at_start = thinking
         self._newlines = ""
         self._held = 0
@@ -74,15 +86,13 @@ class ReasoningReader:
         return joined(total, self._push_plain(ids[start:]))
 
     def flush(self) -> Part:
-        piece = self._streamer.flush()
-        return self._shown(piece.text, len(piece.ids), piece.stopped is not None)
+        return self._shown(self._reader.flush())
 
     def _push_plain(self, ids: Sequence[int]) -> Part:
         if not ids:
             return Part()
         self._held += len(ids)
-        piece = self._streamer.push(ids)
-        return self._shown(piece.text, len(piece.ids), piece.stopped is not None)
+        return self._shown(self._reader.push(ids))
 
     def _take_tag(self, thinking: bool) -> Part:
         """Settle the tag's own id, and what the block before it held back. A tag that changes
@@ -92,19 +102,20 @@ class ReasoningReader:
             return Part(settled=1, thought=(0 if thinking else self._held,))
         held = self.flush()
         self._thinking = thinking
-        self._streamer = self._open_reasoning() if thinking else self._open_content()
+        self._reader = self._open_reasoning() if thinking else self._open_content()
         self._at_start = True
         self._newlines = ""
         return joined(held, _TAG)
 
-    def _shown(self, text: str, settled: int, stopped: bool) -> Part:
-        self._held -= settled
+    def _shown(self, part: Part) -> Part:
+        self._held -= part.settled
+        text = part.content
         if self._at_start:
             text = text.lstrip("\n")
             self._at_start = not text
         if not self._thinking:
-            return Part(text, "", settled, stopped)
+            return replace(part, content=text)
         text = self._newlines + text
         shown = text.rstrip("\n")
         self._newlines = text[len(shown) :]
-        return Part("", shown, settled, stopped, tuple(range(settled)))
+        return Part("", shown, part.settled, part.stopped, tuple(range(part.settled)))

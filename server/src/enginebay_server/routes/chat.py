@@ -18,6 +18,7 @@ from enginebay_server.routes.describe import json_body
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.reading import read
 from enginebay_server.service import Service
+from enginebay_server.tools import tool_use
 
 router = APIRouter()
 
@@ -45,8 +46,11 @@ async def _begin(fields: ChatRequest, service: Service, tenant: str) -> tuple[Ad
     model = service.models.running(fields.model)
     settings = service.settings
     admitted = admit(fields, model, reject_unknown=settings.unknown_fields == "reject")
-    conversation = conversation_of(fields, model.template)
-    prompt = await service.prompts.render(conversation, model)
+    dialect = service.models.dialect(fields.model)
+    tools = tool_use(fields, model, dialect)
+    prompt = await service.prompts.render(
+        lambda: conversation_of(fields, model.template, dialect, tools), model
+    )
     runs = fit(
         admitted,
         prompt,
@@ -55,5 +59,8 @@ async def _begin(fields: ChatRequest, service: Service, tenant: str) -> tuple[Ad
         param="messages",
         tenant=tenant,
     )
-    choices = [chat_choice(index, model, admitted.stop, run) for index, run in enumerate(runs)]
-    return admitted, Answer(new_id("chatcmpl"), model.name, len(prompt), tuple(choices))
+    choices = tuple(
+        chat_choice(index, model, admitted.stop, run, dialect=dialect, calls=tools.calls)
+        for index, run in enumerate(map(tools.constrain, runs))
+    )
+    return admitted, Answer(new_id("chatcmpl"), model.name, len(prompt), choices)

@@ -9,12 +9,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from enginebay_core.api import GENERATION_FIELDS, Capability, Support
 from enginebay_core.placement import RunningModel
-from enginebay_server.fields import NO_EFFECT, REFUSED
+from enginebay_server.fields import NO_EFFECT
 from enginebay_server.models import ModelEntry
+from enginebay_server.parsers import Dialect
 from enginebay_server.reply import json_response
 from enginebay_server.service import Service
+from enginebay_server.support import request_support
 
 router = APIRouter()
 
@@ -33,7 +34,7 @@ async def list_models(request: Request) -> Response:
 async def retrieve_model(request: Request, name: str) -> Response:
     """One model with its backend, limits, defaults, and the support of each request field."""
     entry = Service.of(request).models.entry(name)
-    details = _details(entry.running) if entry.running else {}
+    details = _details(entry.running, entry.dialect) if entry.running else {}
     return json_response({**_card(entry, name), **details})
 
 
@@ -56,27 +57,13 @@ def _card(entry: ModelEntry, name: str) -> dict[str, Any]:
     return card
 
 
-def _details(model: RunningModel) -> dict[str, Any]:
+def _details(model: RunningModel, dialect: Dialect) -> dict[str, Any]:
     return {
-        "capabilities": {
-            **{name: _capability(model.capabilities.of(name)) for name in GENERATION_FIELDS},
-            **{
-                name: {"support": "refused", "reason": refusal.reason}
-                for name, refusal in REFUSED.items()
-            },
-        },
+        "capabilities": request_support(model, dialect),
+        "parsers": dialect.names(),
         "cannot_be_combined": [list(pair) for pair in model.capabilities.forbidden],
         "without_effect": sorted(NO_EFFECT),
         "template": asdict(model.template),
         "defaults": model.defaults.model_dump(exclude_none=True),
         "facts": dict(model.generator.limits.facts),
     }
-
-
-def _capability(capability: Capability) -> dict[str, Any]:
-    described: dict[str, Any] = {"support": capability.support.value}
-    if capability.maximum is not None:
-        described["maximum"] = capability.maximum
-    if capability.reason and capability.support is Support.REFUSED:
-        described["reason"] = capability.reason
-    return described

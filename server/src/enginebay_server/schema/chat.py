@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from enginebay_server.schema.common import MAX_TOKENS, STRICT, GenerationFields
+from enginebay_server.schema.tools import MAX_TOOLS, FunctionTool, ToolChoice
 
 
 class TextPart(BaseModel):
@@ -62,6 +63,11 @@ class ChatMessage(BaseModel):
     reasoning: str | None = None
 
     @property
+    def thinking(self) -> str | None:
+        """By either of its names."""
+        return self.reasoning_content or self.reasoning
+
+    @property
     def text(self) -> str | None:
         """The content as one string; parts are joined with nothing between."""
         if isinstance(self.content, list):
@@ -70,9 +76,11 @@ class ChatMessage(BaseModel):
 
 
 class TemplateSwitches(BaseModel):
-    """The switches of a chat template that a client may set; never a template."""
+    """The switches of a chat template that a client may set; never a template. Others than these
+    need the operator's leave.
+    """
 
-    model_config = {**STRICT, "extra": "forbid"}
+    model_config = STRICT
 
     enable_thinking: bool | None = None
 
@@ -86,6 +94,10 @@ class ChatRequest(GenerationFields):
     top_logprobs: int | None = Field(
         default=None, ge=0, le=20, description="How many; needs logprobs."
     )
+    tools: list[FunctionTool] | None = Field(default=None, max_length=MAX_TOOLS)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     chat_template_kwargs: TemplateSwitches | None = None
 
     @field_validator("top_logprobs")

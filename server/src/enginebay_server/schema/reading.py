@@ -12,7 +12,7 @@ from enginebay_server.errors import quote
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_TAGS: Final = frozenset({"text", "parts", "texts", "ids", "id_lists"})
+_TAGS: Final = frozenset({"text", "parts", "texts", "ids", "id_lists", "mode", "named"})
 _MEANS_ABSENT: Final = ("tools", "functions", "stop")
 
 
@@ -56,8 +56,8 @@ def param_of(loc: tuple[int | str, ...]) -> str:
 
 
 def _is_tag(loc: tuple[Any, ...], index: int) -> bool:
-    """Tags follow ``content`` and ``prompt``; a part's own ``text`` follows its index."""
-    return loc[index - 1] in ("content", "prompt")
+    """Tags follow these fields; a part's own ``text`` follows its index."""
+    return loc[index - 1] in ("content", "prompt", "tool_choice")
 
 
 def _shown(name: str) -> str:

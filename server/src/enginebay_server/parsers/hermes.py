@@ -1,0 +1,30 @@
+"""Hermes, Qwen 2.5 and 3, and many that follow them: one JSON object between two tags.
+
+``<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>``
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from enginebay_server.parsers.cursor import END, Cursor, Reading
+from enginebay_server.parsers.json_call import read_call
+from enginebay_server.parsers.syntax import Syntax
+
+OPEN: Final = "<tool_call>"
+CLOSE: Final = "</tool_call>"
+
+
+def _read(cursor: Cursor) -> Reading[None]:
+    called = False
+    while (tag := (yield from cursor.until(OPEN, CLOSE))) is not END:
+        if tag == OPEN:
+            called = yield from cursor.attempt(read_call(cursor))
+        elif called:
+            cursor.skip()
+            called = False
+        else:
+            cursor.content()
+
+
+HERMES: Final = Syntax("hermes", (OPEN, CLOSE), (OPEN,), _read)

@@ -1,0 +1,91 @@
+"""Tools, as a chat request offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    Discriminator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    Tag,
+    model_validator,
+)
+
+from enginebay_core.api import JsonValue
+from enginebay_server.schema.common import STRICT
+
+MAX_TOOLS: Final = 128
+FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class FunctionDefinition(BaseModel):
+    """``parameters`` is a JSON Schema, which is shown to the model as it is."""
+
+    model_config = STRICT
+
+    name: FunctionName
+    description: str | None = Field(default=None, max_length=65_536)
+    parameters: dict[str, JsonValue] | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(BaseModel):
+    """A function that the model may call."""
+
+    model_config = STRICT
+
+    type: Literal["function"]
+    function: FunctionDefinition
+    _as_sent: Mapping[str, JsonValue] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep(cls, sent: Any, check: ModelWrapValidatorHandler[FunctionTool]) -> FunctionTool:
+        tool = check(sent)
+        if isinstance(sent, Mapping):
+            tool._as_sent = sent
+        return tool
+
+    @property
+    def for_template(self) -> dict[str, JsonValue]:
+        """As it was sent, its keys in that order, less ``strict``, which is no description, and
+        what is null, which is absent.
+        """
+        function = self._as_sent["function"]
+        assert isinstance(function, Mapping), "checked when the tool was read"
+        described: dict[str, JsonValue] = {
+            key: value for key, value in function.items() if key != "strict" and value is not None
+        }
+        return {**self._as_sent, **{"function": described}}
+
+
+class NamedFunction(BaseModel):
+    """Which function."""
+
+    model_config = STRICT
+
+    name: FunctionName
+
+
+class NamedTool(BaseModel):
+    """The function that has to be called."""
+
+    model_config = STRICT
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+def _choice_kind(value: Any) -> str:
+    return "named" if isinstance(value, dict) else "mode"
+
+
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("mode")]
+    | Annotated[NamedTool, Tag("named")],
+    Discriminator(_choice_kind),
+]
