@@ -14,6 +14,7 @@ import pytest
 
 from enginebay_core.api import Capabilities, Capability, Support
 from enginebay_core.engine.loop import EngineLoop
+from enginebay_core.placement import process_is_installed
 from enginebay_core.testing import BackendContract, deviates, run_contract
 from enginebay_core.testing.bench import Bench
 from enginebay_core.testing.contract import CHECKS
@@ -41,6 +42,12 @@ class TestMine(BackendContract):
 
 class TestToy(BackendContract):
     backend = "toy"
+
+
+@pytest.mark.skipif(not process_is_installed(), reason="needs enginebay-core[process]")
+class TestToyInAProcess(BackendContract):
+    backend = "toy"
+    placement = "process"
 
 
 def test_one_slot_is_enough() -> None:
@@ -213,6 +220,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "PROVED: 16 of 16 claimed fields" in done.stdout
     assert "mixed steps equal apart  mixed steps are not claimed" in done.stdout
+    assert ("greedy, process" in done.stdout) == process_is_installed()
+    assert "in another process" not in done.stdout
     assert json.loads(report.read_text())["backend"] == "toy"
     assert json.loads(report.read_text())["distribution"].startswith("enginebay-core ")
     bad = run([*command, "--option", "max_sequences"], tmp_path)

@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = dict(_option(text) for text in given.option)
     except ValueError as error:
         parser.exit(UNUSABLE, f"{error}\n")
-    return run_contract(given.backend, given.model, options, given.report)
+    placements = (given.placement,) if given.placement else None
+    return run_contract(given.backend, given.model, options, given.report, placements=placements)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="a setting of the backend, the value in JSON or as plain text; may be repeated",
+    )
+    parser.add_argument(
+        "--placement",
+        choices=("inline", "process"),
+        help="where the backend runs; default: both, each in turn",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
     return parser

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import pytest
 
 from enginebay_core.api import Backend, EngineBayError, JsonValue, Support, Tokenizer
+from enginebay_core.placement import Placement
 from enginebay_core.plugins import load_backend, load_tokenizer
 from enginebay_core.testing.bench import Bench
 from enginebay_core.testing.checks import Checks
@@ -27,6 +28,9 @@ class BackendContract(Checks):
     backend's own name, else ``pocket``. ``tokenizer`` None means the backend's choice.
     ``timeout`` is in seconds, for what one check waits at a time.
 
+    ``placement`` is where it runs, as in a config; ``process`` leaves out what drives the engine
+    directly, which ``inline`` does.
+
     ``make_backend`` and ``make_tokenizer`` may be overridden, to test what is not installed. A
     check may be replaced only under ``@deviates(reason)``; otherwise the class is refused.
     """
@@ -36,6 +40,7 @@ class BackendContract(Checks):
     model: ClassVar[str | None] = None
     options: ClassVar[Mapping[str, JsonValue]] = {}
     tokenizer: ClassVar[str | None] = None
+    placement: ClassVar[Placement] = "inline"
     timeout: ClassVar[float] = 120.0
 
     _bench: ClassVar[Bench | None] = None
@@ -86,6 +91,7 @@ class BackendContract(Checks):
             options=cls.options,
             make_backend=cls.make_backend,
             make_tokenizer=cls.make_tokenizer,
+            placement=cls.placement,
         )
 
     @pytest.fixture

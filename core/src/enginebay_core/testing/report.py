@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, TextIO
 
 from enginebay_core.api import GENERATION_FIELDS, PluginError, Support
 from enginebay_core.plugins import BACKENDS, find_plugin
-from enginebay_core.testing.bench import Bench
+from enginebay_core.testing.bench import ELSEWHERE, Bench
 from enginebay_core.testing.contract import BackendContract
 from enginebay_core.testing.marks import fields_proved
 from enginebay_core.testing.session import CheckResult
 
 Proof = Literal["proved", "failed", "unproved", "refused"]
 
+PROOFS: Final[tuple[Proof, ...]] = ("failed", "unproved", "proved", "refused")
 FORMAT_VERSION: Final = 1
 WIDTH: Final = 100
 
@@ -35,7 +36,9 @@ class FieldResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """``explanation`` is the check's docstring; ``fields`` are what it proves."""
+    """``explanation`` is the check's docstring; ``fields`` are what it proves; ``placement`` is
+    where the backend ran.
+    """
 
     name: str
     subject: str
@@ -44,6 +47,7 @@ class CheckReport:
     seconds: float
     fields: tuple[str, ...]
     explanation: str
+    placement: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,25 @@ def build_report(
     )
 
 
+def join_reports(reports: Sequence[Report]) -> Report:
+    """Of one backend in several placements. A field is as well proved as where it is worst;
+    checks that cannot run in another process are left out of its part.
+    """
+    if len(reports) == 1:
+        return reports[0]
+    by_field = zip(*(report.fields for report in reports), strict=True)
+    checks = [check for report in reports for check in report.checks]
+    ran = tuple(check for check in checks if check.message != ELSEWHERE)
+    notes = [note for report in reports for note in report.notes]
+    left_out = f"{len(checks) - len(ran)} checks drive the engine itself: they ran inline only"
+    return replace(
+        reports[0],
+        fields=tuple(min(found, key=lambda field: PROOFS.index(field.proof)) for found in by_field),
+        checks=ran,
+        notes=tuple(dict.fromkeys([*notes, left_out])),
+    )
+
+
 def _check(contract: type[BackendContract], result: CheckResult) -> CheckReport:
     function = getattr(contract, result.name)
     owner = next(cls for cls in contract.__mro__ if result.name in vars(cls))
@@ -93,6 +116,7 @@ def _check(contract: type[BackendContract], result: CheckResult) -> CheckReport:
         seconds=round(result.seconds, 3),
         fields=fields_proved(function),
         explanation=" ".join((function.__doc__ or "").split()),
+        placement=contract.placement,
     )
 
 
@@ -150,11 +174,11 @@ def _row(name: str, claimed: str, result: str, detail: str) -> str:
 
 
 def _check_lines(report: Report) -> Iterator[str]:
-    subject = ""
+    heading = ""
     for check in report.checks:
-        if check.subject != subject:
-            subject = check.subject
-            yield f"{subject}"
+        if heading != f"{check.subject}, {check.placement}":
+            heading = f"{check.subject}, {check.placement}"
+            yield heading
         reason = f"  {check.message}" if check.status in ("skipped", "deviates") else ""
         title = check.name.removeprefix("test_").replace("_", " ")
         yield f"  {check.status:9}{title}{reason}"
@@ -163,7 +187,7 @@ def _check_lines(report: Report) -> Iterator[str]:
 
 def _failure_lines(report: Report) -> Iterator[str]:
     for check in report.with_status("failed"):
-        yield f"FAILED {check.name}"
+        yield f"FAILED {check.name}, {check.placement}"
         yield from _wrapped(check.message)
         yield from _wrapped(check.explanation)
         yield ""

@@ -18,6 +18,7 @@ from enginebay_core.api import (
     Tokenizer,
 )
 from enginebay_core.config import ModelConfig, parse_options
+from enginebay_core.placement import Placement, open_model
 from enginebay_core.placement.checkpoint import read_checkpoint
 from enginebay_core.placement.inline import make_generator
 from enginebay_core.placement.loading import load_engine
@@ -29,18 +30,23 @@ BUNDLED_MODEL: Final = "pocket"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to open. ``make_tokenizer`` is called with the backend's own choice of a name."""
+    """What to open, and where. ``make_tokenizer`` is called with the backend's own choice of a
+    name. In a process of its own only what is installed can be opened.
+    """
 
     backend: str
     model: str
     options: Mapping[str, JsonValue]
     make_backend: Callable[[], Backend[Any]]
     make_tokenizer: Callable[[str, Path], Tokenizer]
+    placement: Placement = "inline"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A loaded backend. ``engine`` is None when it brought a Generator of its own."""
+    """A loaded backend. ``engine`` is None when it brought a Generator of its own, or runs in
+    another process.
+    """
 
     name: str
     model: str
@@ -60,6 +66,8 @@ class Subject:
 
 def open_subject(plan: Plan) -> Subject:
     """Blocks. Raises ConfigError, PluginError or ModelError, as a start of the server would."""
+    if plan.placement == "process":
+        return _open_process(plan)
     backend = plan.make_backend()
     options = parse_options(backend, plan.options, "options")
     directory = resolve_model(plan.model, ignore_progress)
@@ -77,6 +85,25 @@ def open_subject(plan: Plan) -> Subject:
         stop_ids=checkpoint.stop_ids,
         engine=Recorder(engine) if isinstance(engine, StepEngine) else None,
         generator=None if steps else make_generator(engine, config),
+    )
+
+
+def _open_process(plan: Plan) -> Subject:
+    backend = plan.make_backend()
+    options = dict(plan.options)
+    config = ModelConfig(
+        backend=plan.backend, model=plan.model, options=options, placement="process"
+    )
+    running = open_model("contract", config, ignore_progress)
+    return Subject(
+        name=plan.backend,
+        model=plan.model,
+        options=backend.options,
+        capabilities=running.capabilities,
+        tokenizer=running.tokenizer,
+        stop_ids=running.stop_ids,
+        engine=None,
+        generator=running.generator,
     )
 
 

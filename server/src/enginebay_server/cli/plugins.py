@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,8 +12,17 @@ import typer
 from enginebay_server.cli.arguments import AsJson, OptionPairs, parse_pairs
 
 if TYPE_CHECKING:
+    from enginebay_core.placement import Placement
     from enginebay_core.plugins import PluginInfo
     from enginebay_server.cli.survey import Surveyed
+
+
+class Place(StrEnum):
+    """Placements, for the command line."""
+
+    inline = "inline"
+    process = "process"
+
 
 plugins_commands: Final = typer.Typer(
     no_args_is_help=True, help="What is installed: backends, tokenizers and models."
@@ -91,6 +101,10 @@ def check(
         ),
     ] = None,
     option: OptionPairs = None,
+    placement: Annotated[
+        Place | None,
+        typer.Option(help="Where the backend runs. Default: in both places, one after the other."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Also write what was found to this file, as JSON.")
     ] = None,
@@ -106,7 +120,7 @@ def check(
       enginebay plugins check transformers --model ./checkpoint --option dtype=float32
     """
     options = parse_pairs(option, "--option")
-    raise typer.Exit(run_check(name, model, options, report))
+    raise typer.Exit(run_check(name, model, options, report, placement))
 
 
 def print_plugins(found: Sequence[Surveyed]) -> None:
@@ -190,7 +204,13 @@ def _default(doc: dict[str, Any]) -> str:
     return "required" if doc["required"] else json.dumps(doc["default"], ensure_ascii=False)
 
 
-def run_check(name: str, model: str | None, options: dict[str, Any], report: Path | None) -> int:
+def run_check(
+    name: str,
+    model: str | None,
+    options: dict[str, Any],
+    report: Path | None,
+    placement: Place | None,
+) -> int:
     """The kit's exit code. Raises PluginNotFound first, and PluginBroken without pytest."""
     import importlib.util
 
@@ -202,4 +222,6 @@ def run_check(name: str, model: str | None, options: dict[str, Any], report: Pat
         raise PluginBroken('the contract kit needs pytest: pip install "enginebay-core[testing]"')
     from enginebay_core.testing import run_contract
 
-    return run_contract(name, model, options, report)
+    names: dict[Place, Placement] = {Place.inline: "inline", Place.process: "process"}
+    placements = None if placement is None else (names[placement],)
+    return run_contract(name, model, options, report, placements=placements)
