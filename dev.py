@@ -55,8 +55,13 @@ PROFILES = {
         "that Linux gets by default (TORCH_INDEX chooses another)",
         ("-e", "./backends/transformers"),
     ),
-    "dev": Profile("about 60 MB", ("-r", "requirements-dev.txt")),
+    "onnx": Profile("ONNX Runtime: about 40 MB", ("-e", "./backends/onnx[cpu]")),
+    "dev": Profile("about 60 MB", ("-r", "requirements-dev.txt", "-e", "./backends/onnx")),
 }
+TESTED = ("server", "transformers", "dev")
+"""What tests and checks need. The onnx backend is checked with them, and tested where its runtime
+is installed: `make test-all`.
+"""
 
 
 def main() -> int:
@@ -81,7 +86,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("task", choices=list(TASKS), metavar="TASK", help="see below")
     parser.add_argument(
-        "--backend", default="", help="serve, demo: numpy (default) or transformers"
+        "--backend", default="", help="serve, demo: numpy (default), transformers or onnx"
     )
     parser.add_argument("--model", default="", help="serve: hub id, directory or installed model")
     parser.add_argument("--port", default="", help="serve: the port (default 8000)")
@@ -111,7 +116,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def test(arguments: argparse.Namespace) -> int:
-    install(list(PROFILES), arguments.torch_index)
+    install(list(TESTED), arguments.torch_index)
     return pytest("-m", "not environments", *shlex.split(arguments.args))
 
 
@@ -132,7 +137,7 @@ def pytest(*arguments: str) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Run every check, also after one failed, and say at the end which did."""
-    install(list(PROFILES), arguments.torch_index)
+    install(list(TESTED), arguments.torch_index)
     checks: dict[str, Sequence[str | Path]] = {
         "ruff check": [BIN / "ruff", "check", "."],
         "ruff format": [BIN / "ruff", "format", "--check", "."],

@@ -25,6 +25,7 @@ COMMANDS = [
     ("explain",),
     ("doctor",),
     ("bench",),
+    ("export",),
     ("plugins", "list"),
     ("plugins", "show"),
     ("plugins", "check"),

@@ -1,4 +1,5 @@
-"""Finds and loads what other distributions offer: backends, tokenizers and models.
+"""Finds and loads what other distributions offer: backends, tokenizers, models
+and exporters.
 
 The protocol version is part of the group's name, so it is known before any code runs.
 """
@@ -7,6 +8,7 @@ from enginebay_core.plugins.models import resolve_model
 from enginebay_core.plugins.probe import probe_plugin
 from enginebay_core.plugins.registry import (
     BACKENDS,
+    EXPORTERS,
     GROUPS,
     MODELS,
     TOKENIZERS,
@@ -20,6 +22,7 @@ from enginebay_core.plugins.registry import (
 
 __all__ = [
     "BACKENDS",
+    "EXPORTERS",
     "GROUPS",
     "MODELS",
     "TOKENIZERS",

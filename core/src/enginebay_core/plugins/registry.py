@@ -21,7 +21,8 @@ from enginebay_core.plugins.suggest import suggest
 BACKENDS: Final = "enginebay.backends.v1"
 TOKENIZERS: Final = "enginebay.tokenizers.v1"
 MODELS: Final = "enginebay.models.v1"
-GROUPS: Final = (BACKENDS, TOKENIZERS, MODELS)
+EXPORTERS: Final = "enginebay.exporters.v1"
+GROUPS: Final = (BACKENDS, TOKENIZERS, MODELS, EXPORTERS)
 
 
 @dataclass(frozen=True, slots=True, order=True)

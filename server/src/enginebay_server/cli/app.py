@@ -18,6 +18,7 @@ from enginebay_server.cli.chat import chat
 from enginebay_server.cli.config import config_commands
 from enginebay_server.cli.doctor import doctor
 from enginebay_server.cli.explain import explain
+from enginebay_server.cli.export import export
 from enginebay_server.cli.models import models_commands
 from enginebay_server.cli.plugins import plugins_commands
 from enginebay_server.cli.serve import serve
@@ -62,6 +63,7 @@ app.command()(chat)
 app.command()(explain)
 app.command()(doctor)
 app.command()(bench)
+app.command()(export)
 app.add_typer(plugins_commands, name="plugins")
 app.add_typer(models_commands, name="models")
 app.add_typer(config_commands, name="config")

@@ -1,0 +1,34 @@
+"""The entry point. ONNX Runtime is imported by ``load``, not before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from enginebay_core.api import (
+    Capabilities,
+    EngineOptions,
+    Generator,
+    Progress,
+    StepEngine,
+    step_capabilities,
+)
+from enginebay_core.export import exported, read_manifest
+from enginebay_onnx.loading import open_engine
+from enginebay_onnx.options import DEFAULT_PRECISIONS, OnnxOptions
+
+
+class OnnxBackend:
+    """Serves exports; a plain checkpoint is exported into the cache first, once."""
+
+    options: type[EngineOptions] = OnnxOptions
+    tokenizer = "huggingface"
+
+    def load(self, model: Path, options: OnnxOptions, progress: Progress) -> StepEngine:
+        """Raises ModelError, GateClosed included."""
+        precision = options.precision or DEFAULT_PRECISIONS[options.provider]
+        directory = exported(model, "onnx", precision, progress)
+        progress("opening the graph")
+        return open_engine(directory, read_manifest(directory).precision, options)
+
+    def capabilities(self, engine: Generator | StepEngine) -> Capabilities:
+        return step_capabilities()

@@ -1,0 +1,175 @@
+"""Exports a checkpoint once: written, proved, and only then in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from enginebay_core.api import ModelError, Progress
+from enginebay_core.export.exporter import Exporter, load_exporter
+from enginebay_core.export.fingerprint import fingerprint, hub_revision
+from enginebay_core.export.gate import TOLERANCES, check_parity
+from enginebay_core.export.manifest import (
+    Manifest,
+    Parity,
+    check_files,
+    is_export,
+    read_manifest,
+    record_files,
+    write_manifest,
+)
+from enginebay_core.export.place import cache_root, is_made, publish
+from enginebay_core.export.reference import ask_reference
+from enginebay_core.export.worker import run_apart
+
+COMPANIONS: Final = ("*.json", "*.jinja", "*.txt", "*.model")
+"""Tokenizer, chat template and configs: an export can be served where its checkpoint is not."""
+NO_COMPANIONS: Final = "*.index.json"
+
+
+def export_model(
+    model: Path,
+    format_: str,
+    out: Path,
+    progress: Progress,
+    *,
+    precision: str | None = None,
+    source: str | None = None,
+) -> Manifest:
+    """Export into ``out``, which must be new or empty. ``source`` is the model's name as the
+    manifest shall call it. Raises GateClosed, or another ModelError; then ``out`` is as it was.
+    """
+    precision = choose_precision(load_exporter(format_), format_, precision)
+    if is_export(model):
+        raise ModelError(f"{str(model)!r} is an export already; give the checkpoint it was made of")
+    if is_made(out) or out.is_file():
+        raise ModelError(f"{str(out)!r} is there already; give a directory that is not")
+    make(model, format_, precision, out, progress, source=source)
+    return read_manifest(out)
+
+
+def exported(model: Path, format_: str, precision: str | None, progress: Progress) -> Path:
+    """The directory of an export of ``model``: itself where it is one, else one in the cache,
+    which a process of its own makes now if this content was never exported so.
+
+    Raises GateClosed, or another ModelError, also when files are no longer those that passed.
+    """
+    directory = model
+    if not is_export(model):
+        exporter = load_exporter(format_)
+        precision = choose_precision(exporter, format_, precision)
+        directory = cache_place(model, format_, precision, exporter, progress)
+        if not is_made(directory):
+            run_apart((model, format_, precision, directory), progress)
+    check_export(directory, format_, precision)
+    return directory
+
+
+def make(
+    model: Path,
+    format_: str,
+    precision: str,
+    target: Path,
+    progress: Progress,
+    *,
+    source: str | None = None,
+) -> None:
+    """In this process; returns at once where another has made ``target`` meanwhile."""
+    exporter = load_exporter(format_)
+    job = Job(model, format_, exporter, precision, source or model.name, progress)
+    publish(target, job.build, progress)
+
+
+def choose_precision(exporter: Exporter, format_: str, wanted: str | None) -> str:
+    """Raises ModelError naming what there is."""
+    if wanted is None:
+        return exporter.precisions[0]
+    if wanted not in exporter.precisions:
+        raise ModelError(
+            f"precision is {wanted!r}; {format_} can be written in {', '.join(exporter.precisions)}"
+        )
+    return wanted
+
+
+def cache_place(
+    model: Path, format_: str, precision: str, exporter: Exporter, progress: Progress
+) -> Path:
+    """Another place for any other content, precision or release of the tools."""
+    made_of = [fingerprint(model, progress), dict(exporter.versions(model))]
+    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    return cache_root() / "exports" / f"{format_}-{precision}-{key[:32]}"
+
+
+def check_export(directory: Path, format_: str, precision: str | None) -> None:
+    """Raises ModelError unless it is what is wanted, with the files that passed the gate."""
+    manifest = read_manifest(directory)
+    if manifest.format != format_:
+        raise ModelError(
+            f"{str(directory)!r} is an export to {manifest.format!r}, and this backend runs "
+            f"{format_!r}; choose the backend it was made for, or export the checkpoint again"
+        )
+    if precision not in (None, manifest.precision):
+        raise ModelError(
+            f"precision is {precision!r}, and {str(directory)!r} was exported in "
+            f"{manifest.precision!r}; leave precision out, or export the checkpoint again"
+        )
+    check_files(directory, manifest)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One export; ``build`` is what ``publish`` wants."""
+
+    model: Path
+    format: str
+    exporter: Exporter
+    precision: str
+    source: str
+    progress: Progress
+
+    def build(self, made: Path) -> None:
+        tools = dict(self.exporter.versions(self.model))
+        content = fingerprint(self.model, self.progress)
+        facts = self.exporter.write(self.model, made, self.precision, self.progress)
+        copy_companions(self.model, made)
+        parity = self.prove(made)
+        self.progress("hashing the export")
+        manifest = Manifest(
+            format=self.format,
+            precision=self.precision,
+            source=self.source,
+            source_sha256=content,
+            revision=hub_revision(self.model),
+            tools=tools,
+            facts=dict(facts),
+            parity=parity,
+            files=record_files(made),
+        )
+        write_manifest(made, manifest)
+
+    def prove(self, made: Path) -> Parity:
+        """The reference goes before the export comes: together they may not fit."""
+        reference, witnesses = ask_reference(self.model, self.exporter.references, self.progress)
+        engine = self.exporter.open(made, self.precision, self.progress)
+        try:
+            passed = check_parity(engine, witnesses, self.precision, self.progress)
+        finally:
+            engine.close()
+        return Parity(
+            reference=reference,
+            tolerance=TOLERANCES[self.precision],
+            worst=passed.worst,
+            passed=passed.cases,
+        )
+
+
+def copy_companions(model: Path, made: Path) -> None:
+    """The checkpoint's small files, where the exporter wrote none of that name."""
+    for pattern in COMPANIONS:
+        for file in model.glob(pattern):
+            if not (file.match(NO_COMPANIONS) or (made / file.name).exists()):
+                shutil.copyfile(file, made / file.name)
