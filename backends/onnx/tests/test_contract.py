@@ -18,6 +18,7 @@ class TestOnnx(BackendContract):
     options: ClassVar[Mapping[str, JsonValue]] = {"threads": 1}
 
 
+@pytest.mark.environments  # the same code as above, with other products
 class TestOnnxInt8(BackendContract):
     backend = "onnx"
     options: ClassVar[Mapping[str, JsonValue]] = {"threads": 1, "precision": "int8"}
