@@ -11,6 +11,8 @@ from types import ModuleType
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.server.conftest import TOY, Config, Running, running
 
 from enginebay_core.api import ConfigError, Conversation, Message, ToolCall
@@ -130,6 +132,29 @@ def test_what_the_template_writes_is_read_back(named: tuple[str, HuggingFaceToke
         assert part.stopped
     assert answers[0] == answers[1]
     assert json.loads(answers[0]) == json.loads(ARGUMENTS)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    words=st.lists(
+        st.sampled_from(["Hello", " world", "\n", "  ", "天气", "🎉", "<", "tool", "_call>", "."])
+    ),
+    stop=st.sampled_from([(), (" world",), ("天", "\n\n"), ("<tool", "o w"), ("lo  w", "🎉")]),
+)
+def test_an_answer_without_calls_is_what_it_is_without_tools(
+    named: tuple[str, HuggingFaceTokenizer], words: list[str], stop: tuple[str, ...]
+) -> None:
+    _, tokenizer = named
+    dialect = choose_dialect(tokenizer, AUTO)
+    ids = tokenizer.encode("".join(words))
+    answers = []
+    for calls in (None, CallReading({})):
+        reader = open_reader(tokenizer, dialect, (), stop=stop, calls=calls)
+        part = reader.push(ids)
+        part = part if part.stopped else joined(part, reader.flush())
+        answers.append((part.content, part.settled, part.stopped, part.calls))
+    if "<tool_call>" not in answers[0][0]:
+        assert answers[0] == answers[1]
 
 
 def test_arguments_are_an_object_or_text_as_the_template_wants(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ def switches_of(
     switches: dict[str, JsonValue] = {}
     sent = fields.chat_template_kwargs
     for name, value in ((sent.model_extra or {}) if sent else {}).items():
+        if value is None:
+            continue
         _require_allowed(name, allowed)
         switches[name] = value
     thinking = _thinking(fields, template)

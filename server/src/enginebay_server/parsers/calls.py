@@ -50,8 +50,8 @@ class CallsReader:
         self._sent: deque[tuple[str, int]] = deque()
         self._unseen = 0
         self._findings = _Findings(self._gate, self._sent, numbers)
-        cursor = Cursor(self._findings, frozenset(self._marks.values()), context.tools)
-        self._syntax = context.syntax.read(cursor)
+        self._cursor = Cursor(self._findings, frozenset(self._marks.values()), context.tools)
+        self._syntax = context.syntax.read(self._cursor)
         next(self._syntax)
 
     def push(self, ids: Sequence[int]) -> Part:
@@ -78,8 +78,9 @@ class CallsReader:
     def _send_text(self, piece: Piece) -> None:
         """Each id goes with the first character that it completes, or the next there is."""
         self._unseen += len(piece.ids)
-        for character in piece.text:
-            self._send(character, character, self._unseen)
+        together = self._cursor.apart is not None and self._cursor.apart.isdisjoint(piece.text)
+        for text in [piece.text] if together and piece.text else piece.text:
+            self._send(text, text, self._unseen)
             self._unseen = 0
 
     def _send(self, symbol: str, shown: str, ids: int) -> None:

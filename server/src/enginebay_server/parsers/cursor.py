@@ -52,7 +52,8 @@ class Findings(Protocol):
 
 class Cursor:
     """``control`` are the tags that come as Marks; others are looked for in the text. ``tools``
-    are the offered functions' parameters by name.
+    are the offered functions' parameters by name. Text without any of the characters in ``apart``
+    may come as one symbol; None: each character has to come alone.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Cursor:
     ) -> None:
         self.tools = tools
         self.calling = False
+        self.apart: frozenset[str] | None = None
         self._control = control
         self._findings = findings
         self._taken = 0
@@ -118,9 +120,12 @@ class Cursor:
         """
         spelled = [tag for tag in tags if tag not in self._control]
         longest = max(map(len, spelled), default=0)
-        seen = ""
+        first = frozenset(tag[0] for tag in spelled)
+        seen, held = "", 0
         while True:
+            self.apart = None if held else first
             symbol = yield from self.take()
+            self.apart = None
             if symbol is END:
                 self.content()
                 return END
@@ -132,7 +137,8 @@ class Cursor:
                 if seen.endswith(tag):
                     self.content(but=len(tag))
                     return tag
-            self.content(but=_begun(seen, spelled))
+            held = _begun(seen, spelled)
+            self.content(but=held)
 
     # What was found. Each speaks of all symbols that were taken and not told yet.
 
@@ -165,16 +171,17 @@ class Cursor:
         self._findings.end()
 
     def attempt(self, call: Reading[None], *, tagged: bool = True) -> Reading[bool]:
-        """Read a call, or several; whether they were read to their end. One that breaks off after
-        its beginning is a call; one before is what it reads as, words to the user. When the
-        answer ends there it is nothing, if a tag had said that it is to be a call.
+        """Read a call, or several; whether the last was one. What breaks off after its beginning
+        is a call; what does before is words to the user, as it was written. When the answer ends
+        there it is nothing, if a tag had said that it is to be a call.
         """
         try:
             yield from call
         except NotACall as reason:
             if self.calling:
                 self.end()
-            elif tagged and isinstance(reason, CutOff):
+                return True
+            if tagged and isinstance(reason, CutOff):
                 self.skip()
             else:
                 self.content()

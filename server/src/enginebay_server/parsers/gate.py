@@ -23,6 +23,7 @@ class Gate:
     def __init__(self, stop: Sequence[str]) -> None:
         self._stop = stop
         self._matcher = StopMatcher(stop) if stop else None
+        self._matched_from = 0
         self._held = ""
         self._end = 0
         self._waiting: deque[tuple[int, int]] = deque()
@@ -39,17 +40,17 @@ class Gate:
             return
         if ids:
             self._waiting.append((self._end + bool(text), ids))
-        for character in text:
-            self._end += 1
-            self._held += character
-            match = self._matcher.feed(character) if self._matcher else None
-            if match is not None:
-                self.stopped = True
-                self._show(len(self._held) - len(match.stop))
-                self._settle(self._end)
-                return
-        self._show(self._decided())
-        self._settle(self._end - len(self._held))
+        self._end += len(text)
+        self._held += text
+        match = self._matcher.feed(text) if self._matcher else None
+        if match is None:
+            self._show(self._decided())
+            self._settle(self._end - len(self._held))
+            return
+        self.stopped = True
+        begin = self._end - len(self._held)
+        self._show(self._matched_from + match.start - begin)
+        self._settle(self._matched_from + match.end)
 
     def call(self, ids: int) -> None:
         """Something of a call, of which ``ids`` ids begin with it."""
@@ -115,6 +116,7 @@ class Gate:
         self._gap += self._held
         self._held = ""
         self._matcher = StopMatcher(self._stop) if self._stop else None
+        self._matched_from = self._end
         while self._waiting:
             self._settle_thought(self._waiting.popleft()[1])
 

@@ -19,12 +19,18 @@ def _read(cursor: Cursor) -> Reading[None]:
     called = False
     while (tag := (yield from cursor.until(OPEN, CLOSE))) is not END:
         if tag == OPEN:
-            called = yield from cursor.attempt(read_call(cursor))
+            called = yield from cursor.attempt(_read_call(cursor))
         elif called:
             cursor.skip()
             called = False
         else:
             cursor.content()
+
+
+def _read_call(cursor: Cursor) -> Reading[None]:
+    yield from read_call(cursor)
+    yield from cursor.blanks()
+    cursor.skip()
 
 
 HERMES: Final = Syntax("hermes", (OPEN, CLOSE), (OPEN,), _read)

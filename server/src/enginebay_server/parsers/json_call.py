@@ -10,17 +10,21 @@ from enginebay_server.parsers.cursor import BLANKS, Cursor, NotACall, Reading
 
 NAME: Final = "name"
 ARGUMENTS: Final = frozenset({"arguments", "parameters"})
+_KEYS: Final = ARGUMENTS | {NAME, "id", "type"}
 _AFTER_SCALAR: Final = BLANKS | {",", "}", "]"}
 
 
 def read_call(cursor: Cursor, known: Container[str] | None = None) -> Reading[None]:
     """``{"name": "f", "arguments": {...}}``, its keys in any order, others left out. With
-    ``known`` it is no call unless it names one of these.
+    ``known`` it is no call unless it names one of these, and has no other keys than calls have:
+    then an answer in JSON is known for one at its first key.
     """
     name, early = "", ""
     yield from _expect(cursor, "{")
     while True:
         key = yield from _read_key(cursor)
+        if known is not None and key not in _KEYS:
+            raise NotACall
         if key == NAME and not name:
             name = yield from read_string(cursor)
             if not name or (known is not None and name not in known):

@@ -53,6 +53,8 @@ def _read_call(cursor: Cursor) -> Reading[None]:
     yield from cursor.expect(FUNCTION_END[1:])
     cursor.arguments("}")
     cursor.end()
+    yield from cursor.blanks()
+    cursor.skip()
 
 
 def _read_parameter(cursor: Cursor, function: str, before: str) -> Reading[None]:
