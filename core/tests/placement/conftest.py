@@ -1,7 +1,8 @@
 """Core alone has no zmq and msgspec: they come with the extra ``process``."""
 
 import importlib.util
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,12 @@ if importlib.util.find_spec("zmq") is None or importlib.util.find_spec("msgspec"
 
 
 @pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this process and its children put temporary files."""
-    directory = tmp_path / "t"
-    directory.mkdir()
-    monkeypatch.setenv("TMPDIR", str(directory))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    return directory
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where this process and its children put temporary files; short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="eb-") as directory:
+        monkeypatch.setenv("TMPDIR", directory)
+        monkeypatch.setattr("tempfile.tempdir", None)
+        yield Path(directory)
 
 
 @pytest.fixture

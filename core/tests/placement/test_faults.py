@@ -127,7 +127,7 @@ async def test_closing_during_a_restart(faulty: Path) -> None:
         ({"model": "no-such"}, ModelError, "'no-such' is no directory"),
         ({"options": {"at_load": "raise"}}, ModelError, "failed to load the model: ZeroDivision"),
         ({"options": {"at_load": "leave"}}, ModelError, "failed to load the model: SystemExit: 7"),
-        ({"options": {"at_load": "segfault"}}, ModelError, "died of SIGSEGV .* while loading bad"),
+        ({"options": {"at_load": "segfault"}}, ModelError, "died of SIGSEGV .* while"),
         ({"options": {"at_load": "exit"}}, ModelError, "exit code 3 while"),
         (
             {"options": {"at_load": "hang"}, "deadlines": {"load": 3}},
@@ -145,19 +145,19 @@ def test_what_cannot_start_says_why(
     assert left_in(faulty) == []
 
 
-def test_another_version_of_core_is_named(faulty: Path) -> None:
+def test_another_version_of_core_is_named(faulty: Path, tmp_path: Path) -> None:
     """The interpreter of the config has other messages than ours."""
     code = (
         "from enginebay_core.placement.process import child, wire; import sys; "
         "wire.SHAPES = (); sys.exit(child.main())"
     )
-    python = script(faulty, f'exec {sys.executable} -c "{code}"')
+    python = script(tmp_path, f'exec {sys.executable} -c "{code}"')
     with pytest.raises(ModelError, match="does not speak the protocol of this server's"):
         open_model("mine", config_with(python), quiet)
 
 
-def test_an_interpreter_without_core_is_named(faulty: Path) -> None:
-    python = script(faulty, f"exec {sys.executable} -I -S $1 -m $5")
+def test_an_interpreter_without_core_is_named(faulty: Path, tmp_path: Path) -> None:
+    python = script(tmp_path, f"exec {sys.executable} -I -S $1 -m $5")
     with pytest.raises(
         ModelError, match=r"(?s)No module named .*must have enginebay-core\[process"
     ):
@@ -208,7 +208,7 @@ def config_with(python: Path) -> ModelConfig:
 
 
 def script(directory: Path, line: str) -> Path:
-    path = directory.parent / "python"
+    path = directory / "python"
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)
     return path

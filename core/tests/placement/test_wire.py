@@ -16,7 +16,7 @@ from enginebay_core import api
 from enginebay_core.api import EngineBayError, Overloaded, RequestError
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.ending import ending
-from enginebay_core.placement.process.link import ChildLink, Link, ServerLink
+from enginebay_core.placement.process.link import ChildLink, ServerLink
 from enginebay_core.placement.process.restarts import Restarts
 from enginebay_core.placement.process.starting import start
 from enginebay_core.placement.process.worker import Launch
@@ -131,9 +131,21 @@ def test_a_model_runs_over_the_loopback_as_well(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_sending_to_nobody_says_so() -> None:
+def test_the_sockets_are_their_owners_alone(temporary: Path) -> None:
     server = ServerLink(unix=True)
-    assert not server.send(wire.Close(), wait=False)
+    assert list(temporary.iterdir()) == []
+    child = ChildLink(server.address)
+    (directory,) = temporary.iterdir()
+    assert directory.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(FileExistsError):
+        ChildLink(server.address)
+    child.close()
+    server.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_is_closed_sends_nothing() -> None:
+    server = ServerLink(unix=True)
     server.close()
     assert not server.send(wire.Close())
     server.close()
@@ -145,9 +157,13 @@ def test_a_long_temporary_directory_is_no_obstacle(
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
-    link: Link[wire.Report] = ServerLink(unix=True)
-    link.close()
-    assert list(deep.iterdir()) == []
+    server = ServerLink(unix=True)
+    child = ChildLink(server.address)
+    child.send(wire.hello())
+    assert server.receive(5.0) == [wire.hello()]
+    child.close()
+    server.close()
+    assert not Path(str(server.address.directory)).exists()
 
 
 def test_endings_in_words() -> None:

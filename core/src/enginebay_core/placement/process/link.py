@@ -2,12 +2,14 @@
 
 Commands go one way, reports the other, each as PUSH to PULL: where the reader is slow the sender
 waits, nothing is ever dropped. On systems with unix sockets they lie in a directory that only this
-user can enter, and only until both ends are connected. Elsewhere they are ports of the loopback
+user can enter, and only until both ends are connected: the server thinks of a name, the child makes
+the directory, and each removes it when the other is gone. Elsewhere they are ports of the loopback
 interface, and a peer without this run's own key (CurveZMQ, ``zmq_curve(7)``) is not let in.
 """
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import threading
@@ -25,10 +27,12 @@ IncomingT = TypeVar("IncomingT")
 LONGEST_PATH: Final = 90
 """A unix socket's path may have 107 bytes, on macOS 103."""
 
+RETRY_MILLISECONDS: Final = 10
+
 
 class Address(msgspec.Struct, frozen=True):
-    """What the child is told on its standard input. ``key`` is the server's public key, which
-    nobody else learns; ``directory`` is to be removed by whoever is left.
+    """What the child is told on its standard input: the ``directory`` to make for its sockets, or
+    where the server listens and its public ``key``, which nobody else learns.
     """
 
     commands: str
@@ -51,19 +55,13 @@ class Link(Generic[IncomingT]):
         self._sending = threading.Lock()
         self._closed = False
 
-    def send(self, message: Message, *, wait: bool = True) -> bool:
-        """``wait``: as long as the other end has not read what was sent before. Else False says
-        that nothing was sent, because the other end is not there.
-        """
+    def send(self, message: Message) -> bool:
+        """Waits while the other end is slow to read. False says that this end is closed."""
         frame = self._encoder.encode(message)
         with self._sending:
-            if self._closed:
-                return False
-            try:
-                self._out.send(frame, 0 if wait else zmq.NOBLOCK, copy=True)
-            except zmq.Again:
-                return False
-        return True
+            if not self._closed:
+                self._out.send(frame)
+            return not self._closed
 
     def receive(self, seconds: float | None) -> list[IncomingT]:
         """Wait for something to come, at most so long, then return all that is there."""
@@ -99,7 +97,7 @@ class ServerLink(Link[Report]):
     def __init__(self, *, unix: bool) -> None:
         super().__init__(Report)  # type: ignore[arg-type]  # a union is no class to mypy
         self._out.setsockopt(zmq.SNDHWM, 0)
-        self.address = self._bind_unix() if unix else self._bind_loopback()
+        self.address = self._connect_unix() if unix else self._bind_loopback()
 
     def hide(self) -> None:
         """Once both ends are connected nothing of it need be left in the file system."""
@@ -110,11 +108,14 @@ class ServerLink(Link[Report]):
         super().close(linger)
         self.hide()
 
-    def _bind_unix(self) -> Address:
+    def _connect_unix(self) -> Address:
+        """Which succeeds some time after the child has made the directory."""
         directory = private_directory()
         address = Address(f"ipc://{directory}/commands", f"ipc://{directory}/reports", directory)
-        self._out.bind(address.commands)
-        self._in.bind(address.reports)
+        for socket in (self._out, self._in):
+            socket.setsockopt(zmq.RECONNECT_IVL, RETRY_MILLISECONDS)
+        self._out.connect(address.commands)
+        self._in.connect(address.reports)
         return address
 
     def _bind_loopback(self) -> Address:
@@ -128,14 +129,22 @@ class ServerLink(Link[Report]):
 
 class ChildLink(Link[Command]):
     def __init__(self, address: Address) -> None:
+        if address.directory is not None:
+            Path(address.directory).mkdir(mode=0o700)
         super().__init__(Command)  # type: ignore[arg-type]  # a union is no class to mypy
-        if address.key is not None:
-            public, secret = zmq.curve_keypair()
-            for socket in (self._out, self._in):
-                socket.curve_serverkey = address.key.encode()
-                socket.curve_publickey, socket.curve_secretkey = public, secret
-        self._in.connect(address.commands)
-        self._out.connect(address.reports)
+        if address.directory is not None:
+            self._in.bind(address.commands)
+            self._out.bind(address.reports)
+        else:
+            self._show_key(str(address.key))
+            self._in.connect(address.commands)
+            self._out.connect(address.reports)
+
+    def _show_key(self, key: str) -> None:
+        public, secret = zmq.curve_keypair()
+        for socket in (self._out, self._in):
+            socket.curve_serverkey = key.encode()
+            socket.curve_publickey, socket.curve_secretkey = public, secret
 
 
 def _endpoint(socket: zmq.Socket[bytes]) -> str:
@@ -145,9 +154,7 @@ def _endpoint(socket: zmq.Socket[bytes]) -> str:
 
 
 def private_directory() -> str:
-    """A new one, of mode 0700, with a path short enough for a socket."""
-    directory = tempfile.mkdtemp(prefix="enginebay-")
-    if len(directory) <= LONGEST_PATH or not Path("/tmp").is_dir():  # noqa: S108 - mkdtemp is safe
-        return directory
-    Path(directory).rmdir()
-    return tempfile.mkdtemp(prefix="enginebay-", dir="/tmp")
+    """The path of one that is yet to be made, which nobody can guess, short enough for a socket."""
+    name = f"enginebay-{secrets.token_hex(8)}"
+    usual = Path(tempfile.gettempdir(), name)
+    return str(usual) if len(str(usual)) <= LONGEST_PATH else f"/tmp/{name}"  # noqa: S108

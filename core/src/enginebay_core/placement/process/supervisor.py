@@ -82,22 +82,21 @@ class Supervisor:
         with self._lock:
             self._refuse()
             number = next(self._numbers)
-            if not self._started.worker.link.send(wire.Start(number, request), wait=False):
-                raise self._restarting()
             self._open[number] = mailbox
+            self._started.worker.link.send(wire.Start(number, request))
         return number
 
     def cancel(self, number: int) -> None:
         with self._lock:
             if self._open.pop(number, None) is not None:
                 self._leaving.add(number)
-                self._started.worker.link.send(wire.Cancel(number), wait=False)
+                self._started.worker.link.send(wire.Cancel(number))
 
     def close(self) -> None:
         """Blocks for little more than ``CLOSE_SECONDS``. Safe to repeat."""
         with self._lock:
             self._closing.set()
-            self._started.worker.link.send(wire.Close(), wait=False)
+            self._started.worker.link.send(wire.Close())
         self._end_open(lambda: EngineClosed(f"backend {self._name!r} was closed"))
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -134,11 +133,14 @@ class Supervisor:
         worker = self._started.worker
         while not self._closing.is_set():
             try:
-                for report in worker.link.receive(TICK_SECONDS):
-                    self._take(report, stall)
+                reports = worker.link.receive(TICK_SECONDS)
             except Exception:  # garbage from the child, which is then as good as dead
                 log.exception("%s: the process of backend %r is not understood", *self._names)
                 return "sent what is no message"
+            for report in reports:
+                self._take(report, stall)
+            if reports:
+                continue
             if died := worker.died():
                 return died
             if hung := stall.look(busy=bool(self._open or self._leaving)):

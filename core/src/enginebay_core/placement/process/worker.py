@@ -73,8 +73,10 @@ class Worker:
 
     @property
     def last_words(self) -> str:
-        """The end of what it printed, one line."""
+        """The last line that it printed; of a crash that is no help, the log has the whole of it."""
         self._output.join(1.0)
+        if self._process.returncode is not None and self._process.returncode < 0:
+            return ""
         return self._output.last_words[-1] if self._output.last_words else ""
 
     def expect(self, kind: type[ReportT], progress: Progress) -> ReportT:
@@ -117,7 +119,7 @@ class Worker:
             return
         self._ended = True
         if grace:
-            self.link.send(wire.Close(), wait=False)
+            self.link.send(wire.Close())
             _wait(self._process, grace)
         self._kill()
         if self._pidfd is not None:
