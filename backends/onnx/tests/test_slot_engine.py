@@ -116,10 +116,19 @@ def test_ragged_rows_with_others_between_them(load: Load) -> None:
         assert difference(logits, np.stack(wanted)) < NOISE
 
 
+def test_rows_far_apart_may_ask_for_nothing(load: Load) -> None:
+    engine = load(max_sequences=12)
+    expected = whole(engine, FIRST)
+    rows = [StepRow(slot, 0, FIRST[:1], "none") for slot in (11, 0)]
+    assert run(engine, *rows).shape == (0, 4096)
+    both = run(engine, StepRow(11, 1, FIRST[1:2], "none"), StepRow(0, 1, FIRST[1:2]))
+    assert difference(both, expected[1:2]) < NOISE
+
+
 def test_rows_far_apart_run_apart() -> None:
     rows = [StepRow(slot, 5, (1,)) for slot in (30, 1, 1 + WORTH_SPANNING, 3)]
     rows.append(StepRow(2, 0, (1, 2)))
-    assert [[row.slot for row in span] for span in decode_spans(rows)] == [[1, 3, 9], [30]]
+    assert [[row.slot for row in span] for span in decode_spans(rows)] == [[1, 9, 3], [30]]
 
 
 def test_parked_slots_do_not_change_by_a_byte(load: Load) -> None:

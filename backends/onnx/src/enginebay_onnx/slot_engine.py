@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -16,6 +16,8 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 SCORES: Final = 2**24
 """Attention scores (heads x ids x slot length) that one pass may need: 64 MB of them."""
 SHORTEST_PASS: Final = 32
+REMEMBERED: Final = 256
+"""Bindings: as many as there are windows of neighbouring slots in 22."""
 WORTH_SPANNING: Final = 8
 """Slots between two decode rows that are sooner carried along, looking on, than stepped around:
 reading all weights once more costs about as much as so many rows.
@@ -28,6 +30,7 @@ class SlotEngine(NumpySampling):
     def __init__(self, session: Any, slots: KvSlots, spec: EngineSpec, heads: int) -> None:
         self._session, self._slots = session, slots
         self._pass = max(SHORTEST_PASS, SCORES // (heads * slots.length))
+        self._bindings: dict[tuple[int, int], Any] = {}
         self.spec = spec
 
     def forward(self, batch: StepBatch) -> Floats:
@@ -35,32 +38,31 @@ class SlotEngine(NumpySampling):
             if isinstance(operation, CopyPrefix):
                 self._slots.copy(operation.source, operation.target, operation.length)
             # Rewind and Free need nothing: what lies past the end of a row is never read.
-        found: dict[int, Floats] = {}
-        for span in decode_spans(batch.rows):
-            found |= self._decode(span)
-        for row in batch.rows:
-            if len(row.ids) > 1:
-                found[row.slot] = self._prefill(row)
-        return np.concatenate(
-            [found[row.slot] for row in batch.rows if row.logits != "none"] or [self._nothing()]
-        )
+        spans = decode_spans(batch.rows)
+        if spans and len(spans[0]) == len(batch.rows):
+            return self._decode(spans[0])
+        parts = {row.slot: self._prefill(row) for row in batch.rows if len(row.ids) > 1}
+        for span in spans:
+            ends = np.cumsum([row.logits != "none" for row in span])
+            split = np.split(self._decode(span), ends[:-1])
+            parts |= zip((row.slot for row in span), split, strict=True)
+        return np.concatenate([parts[row.slot] for row in batch.rows])
 
-    def _decode(self, span: Sequence[StepRow]) -> dict[int, Floats]:
-        """One id each, for rows whose slots lie close together; logits by slot. Slots between
-        them look on: with ``query_seqlens`` 0 nothing of theirs is written.
+    def _decode(self, span: Sequence[StepRow]) -> Floats:
+        """One id each, for rows whose slots lie close together; logits in the rows' order. Slots
+        between them look on: with ``query_seqlens`` 0 nothing of theirs is written.
         """
-        low, high = span[0].slot, span[-1].slot + 1
-        lanes = [row.slot - low for row in span]
+        slots = [row.slot for row in span]
+        low, high = min(slots), max(slots) + 1
+        lanes = [slot - low for slot in slots]
         ids = np.zeros((high - low, 1), np.int64)
         last = np.zeros(high - low, np.int32)
         valid = np.zeros(high - low, np.int32)
         ids[lanes, 0] = [row.ids[0] for row in span]
         last[lanes] = [row.start for row in span]
         valid[lanes] = 1
-        asking = [row for row in span if row.logits != "none"]
-        wanted = [row.slot - low for row in asking]
-        logits = self._run(low, ids, last, valid, wanted)
-        return {row.slot: logits[i : i + 1] for i, row in enumerate(asking)}
+        wanted = [row.slot - low for row in span if row.logits != "none"]
+        return self._run(low, ids, last, valid, wanted)
 
     def _prefill(self, row: StepRow) -> Floats:
         """Several ids of one sequence, in passes short enough for the memory of attention."""
@@ -86,7 +88,7 @@ class SlotEngine(NumpySampling):
         slot's last id, ``valid`` how many of its ids count, ``wanted`` the ids whose logits are
         returned, counted through.
         """
-        binding = self._slots.bind(self._session, low, low + len(ids))
+        binding = self._bind(low, low + len(ids))
         binding.bind_cpu_input("input_ids", ids)
         binding.bind_cpu_input("seqlens_k", last)
         binding.bind_cpu_input("query_seqlens", valid)
@@ -99,20 +101,30 @@ class SlotEngine(NumpySampling):
         self._session.run_with_iobinding(binding)
         return logits
 
-    def _nothing(self) -> Floats:
-        return np.empty((0, self.spec.vocab_size), np.float32)
+    def _bind(self, low: int, high: int) -> Any:
+        """The slots' addresses, which stay; everything else in a binding is new with each step.
+        Making one takes a tenth of a small model's step.
+        """
+        if (low, high) not in self._bindings:
+            if len(self._bindings) == REMEMBERED:
+                self._bindings.clear()
+            self._bindings[low, high] = self._slots.bind(self._session, low, high)
+        return self._bindings[low, high]
 
     def close(self) -> None:
-        del self._session, self._slots
+        del self._session, self._slots, self._bindings
 
 
-def decode_spans(rows: Sequence[StepRow]) -> Iterator[list[StepRow]]:
-    """The rows of one id, by slot, apart where a gap is not worth spanning."""
-    span: list[StepRow] = []
+def decode_spans(rows: Sequence[StepRow]) -> list[list[StepRow]]:
+    """The rows of one id, apart where a gap between slots is not worth spanning; within a span
+    they keep their order.
+    """
+    spans: list[list[StepRow]] = []
+    last = -np.inf
     for row in sorted((row for row in rows if len(row.ids) == 1), key=lambda row: row.slot):
-        if span and row.slot - span[-1].slot > WORTH_SPANNING:
-            yield span
-            span = []
-        span.append(row)
-    if span:
-        yield span
+        if row.slot - last > WORTH_SPANNING:
+            spans.append([])
+        spans[-1].append(row)
+        last = row.slot
+    order = {row.slot: index for index, row in enumerate(rows)}
+    return [sorted(span, key=lambda row: order[row.slot]) for span in spans]
