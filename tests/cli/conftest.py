@@ -83,10 +83,10 @@ def serving(*arguments: str, cwd: Path, **variables: str) -> Iterator[Served]:
             child.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Models ``toy``, ``slow`` (20 ms a token, one at a time), ``fails`` (in its fourth step) and
-    ``gone`` (did not load).
+    """Models ``toy``, ``slow`` (20 ms a token, one at a time), ``fails`` (in its fourth step, that
+    is once) and ``gone`` (did not load).
     """
     directory = tmp_path_factory.mktemp("toys")
     (directory / "enginebay.toml").write_text(CONFIG)
