@@ -17,7 +17,7 @@ from enginebay_core.api import (
     gumbel,
     noise_key,
 )
-from enginebay_transformers import torch_sampling
+from enginebay_transformers import torch_draw
 from enginebay_transformers.torch_sampling import TorchSampling, sample_rows
 
 VOCAB = 1000
@@ -90,7 +90,7 @@ def test_equal_over_random_rows(spread: str) -> None:
 
 
 def test_equal_where_few_scores_do_not_reach_top_p() -> None:
-    logits = torch.randn(4, 4 * torch_sampling.FEW, generator=torch.Generator().manual_seed(1)) / 9
+    logits = torch.randn(4, 4 * torch_draw.FEW, generator=torch.Generator().manual_seed(1)) / 9
     for seed in range(40):
         params = SamplingParams(top_p=0.9, seed=seed)
         rows = [
@@ -127,5 +127,19 @@ def test_noise_is_core_noise_bit_for_bit() -> None:
     for number in range(20):
         key = noise_key(number * 7919 - 5, number, 3 * number)
         keys = torch.tensor([key]).expand(len(ids), 2)
-        ours = torch_sampling.gumbel(keys, torch.from_numpy(ids)).numpy()
+        ours = torch_draw.gumbel(keys, torch.from_numpy(ids)).numpy()
         np.testing.assert_allclose(ours, gumbel(key, ids), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("shift", [0.0, -50.0])
+def test_greedy_takes_the_first_highest(dtype: torch.dtype, shift: float) -> None:
+    logits = (torch.randn(6, VOCAB, generator=torch.Generator().manual_seed(5)) + shift).to(dtype)
+    logits[:, 700] = logits[:, 300] = logits.max(dim=1).values
+    logits[2] = logits[2].clamp(max=0)
+    greedy = SamplingParams(temperature=0)
+    for order in (range(6), (4, 1)):
+        rows = [SampleRow(index, greedy, (), ()) for index in order]
+        expected = NumpySampling().sample(logits.float().numpy(), rows)
+        assert TorchSampling().sample(logits, rows) == expected
+        assert sample_rows(logits, rows) == expected

@@ -11,6 +11,7 @@ from enginebay_transformers.causal_model import CausalModel
 from enginebay_transformers.kv_room import choose_length
 from enginebay_transformers.native_engine import NativeEngine
 from enginebay_transformers.options import TransformersOptions
+from enginebay_transformers.packed_linear import pack_linears
 from enginebay_transformers.slot_attention import NotForSlots
 from enginebay_transformers.slot_choice import FATAL, Probe, prove_slots
 from enginebay_transformers.slot_engine import SlotEngine
@@ -27,6 +28,7 @@ def choose_engine(
     ids = proof.probe_ids(model.config.get_text_config().vocab_size)
     probe = Probe(ids, proof.plain_logits(model, ids))
     attention, facts = model.attention, describe(model)
+    pack_linears(model.model)
     try:
         return prove_slots(model, options, probe, facts, progress)
     except FATAL:
