@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("core", "server", "plugins/numpy", "plugins/pocket", "backends/transformers")
+FOLDERS = (
+    "core",
+    "server",
+    "plugins/numpy",
+    "plugins/pocket",
+    "backends/onnx",
+    "backends/transformers",
+)
 
 MakeVenv = Callable[..., Path]
 

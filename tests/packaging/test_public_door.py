@@ -1,4 +1,4 @@
-"""Backends and plugins import what is public, by the door that the snapshot guards."""
+"""Backends and plugins import what is public, by the doors that docs/stability.md names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.packaging.conftest import ROOT
 
-DOORS = ("enginebay_core.api", "enginebay_core.testing")
+DOORS = ("enginebay_core.api", "enginebay_core.export", "enginebay_core.testing")
 SOURCES = sorted([*ROOT.glob("backends/*/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
 
 

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.server.conftest import Config, Running
-
-pytest.importorskip("torch", reason="the transformers backend is not installed")
 
 CONFIG = """
 [models.chat]
 backend = "numpy"
 model = "pocket"
 """
-SWAPPED = CONFIG.replace(
-    'backend = "numpy"',
-    'backend = "transformers"\noptions = { device = "cpu", dtype = "float32" }',
-)
+SWAPPED = {
+    "transformers": 'options = { device = "cpu", dtype = "float32" }',
+    "onnx": "options = { threads = 1 }",
+}
+NEEDED = {"transformers": "torch", "onnx": "onnxruntime"}
 QUESTIONS = ["你好!请介绍一下你自己。", "Hello! Who are you?", "What is EngineBay?"]
 
 
-def test_two_lines_swap_the_engine(start: Callable[[Config], Running]) -> None:
-    numpy, transformers = (start(tomllib.loads(text)) for text in (CONFIG, SWAPPED))
+@pytest.mark.parametrize("backend", SWAPPED)
+def test_two_lines_swap_the_engine(
+    backend: str,
+    start: Callable[[Config], Running],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip(NEEDED[backend], reason=f"the {backend} backend is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # exports go there
+    swapped = CONFIG.replace('backend = "numpy"', f'backend = "{backend}"\n{SWAPPED[backend]}')
+    numpy, other = (start(tomllib.loads(text)) for text in (CONFIG, swapped))
     assert numpy.models.running("chat").backend == "numpy"
-    assert transformers.models.running("chat").backend == "transformers"
+    assert other.models.running("chat").backend == backend
     for question in QUESTIONS:
         body = {
             "model": "chat",
@@ -36,7 +45,7 @@ def test_two_lines_swap_the_engine(start: Callable[[Config], Running]) -> None:
             "temperature": 0,
             "max_tokens": 48,
         }
-        one, other = numpy.post(body).json(), transformers.post(body).json()
+        one, two = numpy.post(body).json(), other.post(body).json()
         assert one["choices"][0]["message"]["content"]
-        assert one["choices"] == other["choices"]
-        assert one["usage"] == other["usage"]
+        assert one["choices"] == two["choices"]
+        assert one["usage"] == two["usage"]
