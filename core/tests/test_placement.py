@@ -18,7 +18,7 @@ from enginebay_core.api import (
     SamplingParams,
 )
 from enginebay_core.config import Defaults, ModelConfig
-from enginebay_core.placement import RunningModel, open_model
+from enginebay_core.placement import RunningModel, open_model, placement_of
 from enginebay_core.plugins import BACKENDS, resolve_model
 
 InstallPlugin = Callable[..., Path]
@@ -30,7 +30,8 @@ def quiet(stage: str, done: int = 0, total: int = 0) -> None:
 
 @contextmanager
 def opened(**config: Any) -> Iterator[RunningModel]:
-    model = open_model("mine", ModelConfig(**{"backend": "toy", "model": "toy", **config}), quiet)
+    given = {"backend": "toy", "model": "toy", "placement": "inline", **config}
+    model = open_model("mine", ModelConfig(**given), quiet)
     try:
         yield model
     finally:
@@ -54,6 +55,30 @@ async def test_the_toy_opens_and_answers() -> None:
         assert model.capabilities.of("seed").support == "native"
     with pytest.raises(EngineClosed):
         await anext(model.generator.generate(request))
+
+
+def test_a_process_is_the_default_but_for_the_toy(install_plugin: InstallPlugin) -> None:
+    install_plugin("eb_any", "Backend = None", BACKENDS, any="eb_any:Backend")
+    assert placement_of(ModelConfig(backend="any", model="toy")) == "process"
+    assert placement_of(ModelConfig(backend="any", model="toy", placement="inline")) == "inline"
+    assert placement_of(ModelConfig(backend="toy", model="toy")) == "inline"
+    assert placement_of(ModelConfig(backend="toy", model="toy", python="python3")) == "process"
+    assert placement_of(ModelConfig(backend="toy", model="toy", placement="process")) == "process"
+    with pytest.raises(PluginNotFound, match="did you mean 'toy'"):
+        placement_of(ModelConfig(backend="toyy", model="toy"))
+
+
+def test_what_only_a_process_has_is_not_for_inline() -> None:
+    for setting in ({"python": "python3"}, {"pass_env": ["X"]}, {"restarts": 1}):
+        with pytest.raises(ValueError, match="is for placement 'process'"):
+            ModelConfig(model="toy", placement="inline", **setting)
+
+
+def test_a_process_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    config = ModelConfig(backend="toy", model="toy", placement="process")
+    with pytest.raises(ConfigError, match=r"enginebay-core\[process\]"):
+        open_model("mine", config, quiet)
 
 
 def test_closing_twice_is_closing_once() -> None:

@@ -93,7 +93,7 @@ class ModelConfig(BaseModel):
     placement: Literal["process", "inline"] | None = Field(
         None,
         description="'process': a process of its own, whose crash costs no other model. 'inline': "
-        "the server's process, the default.",
+        "the server's process. Default: 'process', but for the toy.",
     )
     python: str | None = Field(
         None, description="The interpreter of that process. Default: the server's own."

@@ -78,6 +78,9 @@ def test_without_anything_it_is_the_bundled_model(enginebay: Run) -> None:
     assert done.out.startswith("file: none\n")
     [line] = [line for line in done.out.splitlines() if "models.pocket.backend" in line]
     assert line.split() == ["models.pocket.backend", '"numpy"', "default"]
+    [line] = [line for line in done.out.splitlines() if "models.pocket.placement" in line]
+    assert line.split() == ["models.pocket.placement", '"process"', "default"]
+    assert "note:" not in done.out
 
 
 @pytest.mark.usefixtures("file")
@@ -88,7 +91,17 @@ def test_a_good_config_passes_with_what_should_be_known(enginebay: Run) -> None:
     assert "ENGINEBAY_PORT is not read; use ENGINEBAY_SERVER__PORT" in done.err
     assert "ENGINEBAY_FUN is not read" in done.err
     assert "server.api_key stands in the file" in done.err
-    assert "inside the server's process" in done.err
+    assert "inside the server's process" not in done.err
+
+
+def test_what_inline_gives_up_is_said(enginebay: Run) -> None:
+    inline = ["--set", "models.m.model=pocket", "--set", "models.m.placement=inline"]
+    said = "models.m runs inside the server's process: when its backend crashes"
+    assert said in enginebay("config", "check", *inline).err
+    assert said in enginebay("config", "show", *inline).out
+    refused = enginebay("config", "check", *inline, "--set", "models.m.python=python3")
+    assert refused.code == 2
+    assert "'python' is for placement 'process'" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from enginebay_core.placement.opening import (
     open_model,
     placement_of,
     process_is_installed,
+    require_process,
 )
 from enginebay_core.placement.running import Condition, RunningModel
 
@@ -15,4 +16,5 @@ __all__ = [
     "open_model",
     "placement_of",
     "process_is_installed",
+    "require_process",
 ]

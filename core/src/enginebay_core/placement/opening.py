@@ -9,9 +9,11 @@ from enginebay_core.api import ConfigError, Progress
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement.inline import open_inline
 from enginebay_core.placement.running import RunningModel
+from enginebay_core.plugins import BACKENDS, find_plugin
 
 Placement = Literal["process", "inline"]
 
+CORE: Final = "enginebay-core"
 NEEDED: Final = ("zmq", "msgspec")
 
 
@@ -23,23 +25,31 @@ def open_model(name: str, config: ModelConfig, progress: Progress) -> RunningMod
     """
     if placement_of(config) == "inline":
         return open_inline(name, config, progress)
-    if not process_is_installed():
-        raise ConfigError(
-            f"models.{name}.placement is 'process', which needs pyzmq and msgspec: "
-            "pip install 'enginebay-core[process]', or set it to 'inline'"
-        )
+    require_process(name)
     from enginebay_core.placement.process.opening import open_process  # noqa: PLC0415 - an extra
 
     return open_process(name, config, progress)
 
 
 def placement_of(config: ModelConfig) -> Placement:
-    """What the config says; with another interpreter it can only be a process."""
+    """What the config says; else a process, but for the backend that core itself ships for tests.
+    Raises PluginError where there is no such backend.
+    """
     if config.placement is not None:
         return config.placement
     if config.python is not None:
         return "process"
-    return "inline"
+    own = find_plugin(BACKENDS, config.backend).distribution == CORE
+    return "inline" if own else "process"
+
+
+def require_process(name: str) -> None:
+    """Raises ConfigError where what ``process`` needs is not installed."""
+    if not process_is_installed():
+        raise ConfigError(
+            f"models.{name}.placement is 'process', which needs pyzmq and msgspec: "
+            "pip install 'enginebay-core[process]', or set it to 'inline'"
+        )
 
 
 def process_is_installed() -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from enginebay_core.api import ConfigError
 from enginebay_core.plugins import PluginInfo
 from enginebay_server.cli.accelerator import look_at_nvidia, look_at_torch
-from enginebay_server.cli.config_check import INLINE, check_config
+from enginebay_server.cli.config_check import check_config
 from enginebay_server.cli.layers import read_layers
 from enginebay_server.cli.survey import Surveyed, installed_plugins, survey
 
@@ -133,8 +133,7 @@ def check_settings(config: Path | None) -> Iterator[Check]:
     for error in checked.errors:
         yield Check(name, "fail", error, "see `enginebay config show`")
     for warning in checked.warnings:
-        if warning != INLINE:
-            yield Check(name, "warn", warning, "see `enginebay config check`")
+        yield Check(name, "warn", warning, "see `enginebay config check`")
     if not checked.errors:
         yield Check(name, "ok", f"{checked.file or 'the default one'} can be served")
 

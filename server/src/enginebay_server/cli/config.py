@@ -28,12 +28,14 @@ def show(config: ConfigFile = None, set_: SetPairs = None, json: AsJson = False)
       enginebay config show
       enginebay config show --config team.toml --set server.port=80 --json
     """
+    from enginebay_server.cli.config_check import inline_risks
     from enginebay_server.cli.effective import effective, masked_settings
     from enginebay_server.cli.layers import read_layers
     from enginebay_server.cli.output import open_console, print_json, print_table, printable
 
     layers = read_layers(config, parse_pairs(set_, "--set"))
-    settings = masked_settings(layers.settings())
+    read = layers.settings()
+    settings = masked_settings(read)
     rows = list(effective(settings, layers))
     if json:
         sources = {row.key: row.source for row in rows}
@@ -43,6 +45,8 @@ def show(config: ConfigFile = None, set_: SetPairs = None, json: AsJson = False)
     console.print(f"file: {layers.file or 'none'}", soft_wrap=True)
     cells = [(row.key, printable(row.written), row.source) for row in rows]
     print_table(console, ["setting", "value", "source"], cells)
+    for risk in inline_risks(read):
+        console.print(f"note: {printable(risk)}", soft_wrap=True)
 
 
 @config_commands.command()

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from enginebay_core.api import ConfigError, EngineBayError, ModelError, PluginBroken
+from enginebay_core.api import (
+    ConfigError,
+    EngineBayError,
+    ModelError,
+    PluginBroken,
+    PluginError,
+)
 from enginebay_core.config import parse_options
+from enginebay_core.placement import placement_of, require_process
 from enginebay_core.plugins import MODELS, list_plugins, load_backend, resolve_model
 from enginebay_core.plugins.models import HUB_ID
 from enginebay_server.auth import load_keys
 from enginebay_server.cli.layers import Layers, read_layers
 from enginebay_server.config import Settings, unread_variables
-
-INLINE: Final = (
-    "models run inside the server's process: a backend that crashes takes the server, and the "
-    "other models, with it"
-)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def check_config(file: Path | None, command_line: Mapping[str, Any]) -> CheckedC
     for name in settings.models:
         try:
             errors += _failures(partial(_check_options, settings, name))
+            errors += _failures(partial(_check_placement, settings, name))
         except PluginBroken as error:
             warnings.append(f"models.{name} cannot load: {error}")
         warnings += _failures(partial(_check_model, name, settings.models[name].model))
@@ -60,8 +64,28 @@ def check_config(file: Path | None, command_line: Mapping[str, Any]) -> CheckedC
 
 
 def _check_options(settings: Settings, name: str) -> None:
+    """Those of a backend in another environment only that environment knows."""
     config = settings.models[name]
+    if config.python is not None:
+        return
     parse_options(load_backend(config.backend), config.options, f"models.{name}.options")
+
+
+def _check_placement(settings: Settings, name: str) -> None:
+    """A backend that is not installed is told of by its options."""
+    with suppress(PluginError):
+        if placement_of(settings.models[name]) == "process":
+            require_process(name)
+
+
+def inline_risks(settings: Settings) -> Iterator[str]:
+    """What each model gives up that is to run inside the server; a toy has nothing to lose."""
+    for name, config in settings.models.items():
+        if config.placement == "inline":
+            yield (
+                f"models.{name} runs inside the server's process: when its backend crashes or "
+                "hangs, the server and every other model go with it"
+            )
 
 
 def _check_model(name: str, model: str) -> None:
@@ -94,4 +118,4 @@ def _risks(settings: Settings, layers: Layers) -> Iterator[str]:
             "server.api_key stands in the file; ENGINEBAY_SERVER__API_KEY keeps it out of backups "
             "and repositories"
         )
-    yield INLINE
+    yield from inline_risks(settings)

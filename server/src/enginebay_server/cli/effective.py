@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from enginebay_core.api import PluginError
+from enginebay_core.placement import placement_of
 from enginebay_server.cli.layers import Layers
 from enginebay_server.config import Settings
 
@@ -30,8 +33,13 @@ class Setting:
 
 
 def masked_settings(settings: Settings) -> dict[str, Any]:
-    """All settings as JSON, no secret readable: neither our own keys nor a backend's."""
+    """All settings as JSON, no secret readable: neither our own keys nor a backend's. Where each
+    model runs is said even if nobody set it.
+    """
     masked: dict[str, Any] = _masked(settings.model_dump(mode="json"))
+    for name, config in settings.models.items():
+        with suppress(PluginError):  # no such backend: nobody knows
+            masked["models"][name]["placement"] = placement_of(config)
     return masked
 
 

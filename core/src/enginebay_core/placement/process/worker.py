@@ -73,7 +73,7 @@ class Worker:
 
     @property
     def last_words(self) -> str:
-        """The last line that it printed; of a crash that is no help, the log has the whole of it."""
+        """The last line that it printed; after a crash it is of no help, the log has the rest."""
         self._output.join(1.0)
         if self._process.returncode is not None and self._process.returncode < 0:
             return ""
