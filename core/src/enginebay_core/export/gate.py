@@ -75,8 +75,8 @@ def check_steps(
 ) -> Passed:
     worst, cases = 0.0, cases_for(engine)
     for number, (name, case) in enumerate(cases.items()):
-        progress("comparing logits with the reference", number, len(cases))
-        for step in case(engine, witnesses):
+        for step in case(engine, witnesses):  # of a large model each takes a while
+            progress("comparing logits with the reference", number, len(cases))
             worst = max(worst, compare(name, step, witnesses[step.witness], tolerance))
     return Passed(tuple(cases), worst)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -34,17 +35,23 @@ class Witness:
 
 def call_witnesses(engine: StepEngine, progress: Progress) -> list[Witness]:
     """Each prompt alone: whole, then id by id."""
-    witnesses = []
-    for number, prompt in enumerate(probe_prompts(engine)):
-        progress("asking the reference", number, len(LENGTHS))
-        witnesses.append(continue_greedily(engine, prompt))
-    return witnesses
+    prompts = probe_prompts(engine)
+    steps = iter(range(len(prompts) * (NEW_IDS + 1)))
+
+    def step() -> None:
+        progress("asking the reference", next(steps), len(prompts) * (NEW_IDS + 1))
+
+    return [continue_greedily(engine, prompt, step) for prompt in prompts]
 
 
-def continue_greedily(engine: StepEngine, prompt: tuple[int, ...]) -> Witness:
+def continue_greedily(
+    engine: StepEngine, prompt: tuple[int, ...], before_step: Callable[[], None]
+) -> Witness:
+    before_step()
     logits = [run(engine, StepRow(0, 0, prompt, "all"), free=True)]
     output: list[int] = []
     for position in range(len(prompt), len(prompt) + NEW_IDS):
+        before_step()
         output.append(int(logits[-1][-1].argmax()))
         logits.append(run(engine, StepRow(0, position, (output[-1],))))
     return Witness(prompt, tuple(output), np.concatenate(logits))
