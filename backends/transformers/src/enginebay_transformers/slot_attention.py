@@ -96,7 +96,8 @@ def find_window(rule: MaskFunction, entries: int) -> int:
 
     Raises NotForSlots for a rule that is no such window, tried at positions near and far.
     """
-    queries = torch.cat([torch.arange(8), torch.linspace(8, entries - 1, 8).long()])[:, None]
+    places = torch.cat([torch.arange(8), torch.linspace(8, entries - 1, 8).long()])
+    queries = places.clamp(max=entries - 1)[:, None]
     keys, zero = torch.arange(entries)[None], torch.zeros((), dtype=torch.long)
     seen = rule(zero, zero, queries[None, None], keys[None, None])[0, 0]
     window = int(seen[-1].sum())
