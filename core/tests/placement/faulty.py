@@ -37,7 +37,7 @@ FAULTS = {
     "hold": hold_the_interpreter,
     "raise": lambda: 1 / 0,
     "leave": lambda: sys.exit(7),
-    "flood": lambda: [print("x" * 4000) for _ in range(5000)],
+    "flood": lambda: [print("x" * 4000) for _ in range(2000)],
 }
 FIRST_IDS = {number: fault for number, fault in enumerate(FAULTS.values(), 1)}
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from enginebay_core.api import (
 )
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import open_model
+from enginebay_core.plugins import BACKENDS
 
 from .faulty import (
     answered,
@@ -128,7 +129,6 @@ async def test_closing_during_a_restart(faulty: Path) -> None:
         ({"options": {"at_load": "raise"}}, ModelError, "failed to load the model: ZeroDivision"),
         ({"options": {"at_load": "leave"}}, ModelError, "failed to load the model: SystemExit: 7"),
         ({"options": {"at_load": "segfault"}}, ModelError, "died of SIGSEGV .* while"),
-        ({"options": {"at_load": "exit"}}, ModelError, "exit code 3 while"),
         (
             {"options": {"at_load": "hang"}, "deadlines": {"load": 3}},
             ModelError,
@@ -190,6 +190,32 @@ def test_a_load_can_be_given_up(faulty: Path) -> None:
     with pytest.raises(Enough):
         open_model("mine", config, stop)
     assert left_in(faulty) == []
+
+
+UNSENDABLE = """
+    from enginebay_core.api import Sampled
+    from enginebay_core.toy import ToyBackend, ToyEngine
+    class Odd:
+        pass
+    class Engine(ToyEngine):
+        def sample(self, logits, rows):
+            found = super().sample(logits, rows)
+            odd = any(row.prompt[0] == 1 for row in rows)
+            return [Sampled(one.id, Odd()) for one in found] if odd else found
+    class Backend(ToyBackend):
+        def load(self, *arguments):
+            return Engine()
+"""
+
+
+async def test_what_cannot_be_sent_is_a_crash_not_a_hang(
+    install_plugin: Callable[..., Path], temporary: Path
+) -> None:
+    install_plugin("eb_odd", UNSENDABLE, BACKENDS, odd="eb_odd:Backend")
+    with opened("odd") as model:
+        async with asyncio.timeout(10):
+            assert "exit code 1" in str(await outcome(model, ask(1)))
+        assert isinstance(await answered(model, ask()), list)
 
 
 async def test_a_compiling_step_may_take_longer(faulty: Path) -> None:

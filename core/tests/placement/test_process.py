@@ -155,7 +155,7 @@ async def test_a_request_that_fails_fails_alone(faulty: Path) -> None:
 async def test_a_flood_of_words_drowns_nobody(
     faulty: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """20 MB through a pipe that is read at leisure."""
+    """8 MB through a pipe that is read at leisure."""
     caplog.set_level("INFO")
     with opened() as model:
         assert isinstance(await outcome(model, asking("flood")), list)

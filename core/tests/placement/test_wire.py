@@ -7,13 +7,22 @@ import threading
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
+import numpy as np
 import pytest
 import zmq
 
 from enginebay_core import api
-from enginebay_core.api import EngineBayError, Overloaded, RequestError
+from enginebay_core.api import (
+    EngineBayError,
+    GenerationStep,
+    Limits,
+    Overloaded,
+    RequestError,
+    TokenLogprob,
+)
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.ending import ending
 from enginebay_core.placement.process.link import ChildLink, ServerLink
@@ -104,6 +113,23 @@ def test_what_is_no_message_is_refused(links: tuple[ServerLink, ChildLink]) -> N
     child.send(wire.Cancel(3))
     with pytest.raises(msgspec.ValidationError):
         server.receive(5.0)
+
+
+def test_numbers_of_numpy_arrive_as_numbers(links: tuple[ServerLink, ChildLink]) -> None:
+    server, child = links
+    best = TokenLogprob(np.int64(7), np.float32(-0.5))  # type: ignore[arg-type]
+    step = GenerationStep((np.int32(7),), None, ((best,),))  # type: ignore[arg-type]
+    limits = Limits(np.int64(9), 8, MappingProxyType({"device": "cpu"}))  # type: ignore[arg-type]
+    child.send(wire.Batch(wire.Work(1, 1, 0), [(3, step)]))
+    child.send(wire.Loaded(limits, {}, []))
+    reports: list[wire.Report] = []
+    while len(reports) < 2:
+        reports += server.receive(5.0)
+    plain = GenerationStep((7,), None, ((TokenLogprob(7, -0.5),),))
+    assert reports[0] == wire.Batch(wire.Work(1, 1, 0), [(3, plain)])
+    assert reports[1] == wire.Loaded(Limits(9, 8, {"device": "cpu"}), {}, [])
+    with pytest.raises(TypeError, match="object cannot be sent between processes"):
+        child.send(wire.Progress(object(), 0, 0))  # type: ignore[arg-type]
 
 
 def test_a_stranger_on_the_loopback_is_not_heard(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
@@ -53,6 +54,7 @@ class StepHost:
     def __init__(self, engine: StepEngine, name: str, queue: QueueLimits, report: Report) -> None:
         self._sequences: dict[int, Sequence] = {}
         self._ended_steps = 0
+        self._name = name
         self._report = report
         self._loop = EngineLoop(engine, name, queue, self._deliver)
 
@@ -92,7 +94,11 @@ class StepHost:
             steps.append((number, letter))
             if letter.finish is not None:
                 self._sequences.pop(number, None)
-        self._report(wire.Batch(self.work(), steps, ended))
+        try:
+            self._report(wire.Batch(self.work(), steps, ended))
+        except Exception:  # the thread would end, and the process look as if it hung
+            log.exception("what backend %r made cannot be sent", self._name)
+            os._exit(1)
 
 
 class GeneratorHost:

@@ -13,9 +13,9 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import zmq
@@ -50,7 +50,7 @@ class Link(Generic[IncomingT]):
         self._in = self._context.socket(zmq.PULL)
         self._poller = zmq.Poller()
         self._poller.register(self._in, zmq.POLLIN)
-        self._encoder = msgspec.msgpack.Encoder()
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=plain)
         self._decoder = msgspec.msgpack.Decoder(incoming)
         self._sending = threading.Lock()
         self._closed = False
@@ -145,6 +145,15 @@ class ChildLink(Link[Command]):
         for socket in (self._out, self._in):
             socket.curve_serverkey = key.encode()
             socket.curve_publickey, socket.curve_secretkey = public, secret
+
+
+def plain(value: Any) -> Any:
+    """What engines give in place of Python's own numbers and dictionaries, as those."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "item"):  # a scalar of numpy, torch and others
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} cannot be sent between processes: {value!r}")
 
 
 def _endpoint(socket: zmq.Socket[bytes]) -> str:

@@ -86,6 +86,7 @@ class Worker:
         """
         said = wire.Progress(f"starting backend {self._launch.backend!r}", 0, 0)
         heard = time.monotonic()
+        progress(said.stage)
         while True:
             for report in self.link.receive(TICK_SECONDS):
                 if isinstance(report, kind):
