@@ -8,9 +8,14 @@ values are the same.
 from __future__ import annotations
 
 import platform
+from typing import Final
 
 import torch
 from torch import nn
+
+
+NEEDED: Final = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
+"""Torch's operators, which its own compiler uses and which a build without oneDNN lacks."""
 
 
 class PackedLinear(nn.Module):
@@ -46,7 +51,7 @@ def pack_linears(model: nn.Module) -> None:
 def can_pack(model: nn.Module) -> bool:
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's
+    if not all(hasattr(torch.ops.mkldnn, name) for name in NEEDED):
         return False
     plain = all(
         weight.device.type == "cpu" and weight.dtype == torch.bfloat16
