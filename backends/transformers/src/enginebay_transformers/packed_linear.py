@@ -13,7 +13,6 @@ from typing import Final
 import torch
 from torch import nn
 
-
 NEEDED: Final = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
 """Torch's operators, which its own compiler uses and which a build without oneDNN lacks."""
 
