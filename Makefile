@@ -3,12 +3,14 @@
 PYTHON ?= python3
 DEV = $(PYTHON) dev.py
 
-.PHONY: help serve demo test test-all check pocket setup
+.PHONY: help serve demo test test-all check pocket bench setup
 help:
 	@$(DEV) --help
 serve:
 	@$(DEV) serve --backend "$(BACKEND)" --model "$(MODEL)" --port "$(PORT)" --args="$(ARGS)"
 demo:
 	@$(DEV) demo --backend "$(BACKEND)"
+bench:
+	@$(DEV) bench --quick "$(QUICK)" --args="$(ARGS)"
 test test-all check pocket setup:
 	@$(DEV) $@ --args="$(ARGS)"

@@ -90,6 +90,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--model", default="", help="serve: hub id, directory or installed model")
     parser.add_argument("--port", default="", help="serve: the port (default 8000)")
+    parser.add_argument("--quick", default="", help="bench: 1 for a run of less than ten minutes")
     parser.add_argument("--args", default="", help="passed on to the command that the task runs")
     parser.add_argument(
         "--torch-index",
@@ -156,6 +157,14 @@ def pocket(arguments: argparse.Namespace) -> int:
     return run([*train, *shlex.split(arguments.args)])
 
 
+def bench(arguments: argparse.Namespace) -> int:
+    """Peers get environments of their own in ``.bench/``, which the harness makes."""
+    install(["server", "transformers", "dev"], arguments.torch_index)
+    command: list[str | Path] = [BIN / "python", "-m", "tests.benchmarks"]
+    command += ["--quick"] if arguments.quick not in {"", "0"} else []
+    return run([*command, *shlex.split(arguments.args)])
+
+
 def setup(arguments: argparse.Namespace) -> int:
     install(list(PROFILES), arguments.torch_index)
     print(f"ready: {BIN}")
@@ -169,6 +178,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "test-all": (test_all, "those, and the tests that make environments of their own"),
     "check": (check, "ruff, mypy --strict, import-linter and the docs build"),
     "pocket": (pocket, "train the bundled model again"),
+    "bench": (bench, "measure speed beside other servers; writes docs/benchmarks/results.md"),
     "setup": (setup, "install everything, run nothing"),
 }
 

@@ -18,7 +18,7 @@ from tests.benchmarks.wave import Answered, Ask
 
 from enginebay_server.bench import EventDecoder, StreamTimes
 
-SILENCE: Final = 900.0
+SILENCE: Final = 300.0
 """Seconds without a byte after which a server counts as dead."""
 
 

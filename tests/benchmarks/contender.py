@@ -29,13 +29,10 @@ class Contender(Protocol):
 
 
 @contextmanager
-def alone(contender: Contender, every: Sequence[Contender]) -> Iterator[None]:
-    """The others hold still in this block, so that all cores are the contender's."""
-    others = [other for other in every if other is not contender]
-    for other in others:
-        other.child.freeze()
+def awake(contender: Contender) -> Iterator[None]:
+    """All contenders are held still but the one whose block this is: it has all cores."""
+    contender.child.thaw()
     try:
         yield
     finally:
-        for other in others:
-            other.child.thaw()
+        contender.child.freeze()

@@ -1,4 +1,4 @@
-"""Figures of a wave, and of the repetitions of a scenario."""
+"""Figures of one wave."""
 
 from __future__ import annotations
 
@@ -6,93 +6,63 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from enginebay_server.bench import StreamTimes, summarise
 
 Figures = Mapping[str, float]
-"""By name; rates per second, times in seconds."""
-
-
-@dataclass
-class Results:
-    """``runs`` has the figures of each repetition, in order, by scenario and contender. What
-    failed or was left out is in ``skipped``, by the same two or by contender alone, with the
-    reason. ``limit`` is how many tokens per second one stream could have if a step took no longer
-    than reading all weights once.
-    """
-
-    runs: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    limit: float = math.nan
-
-    def add(self, scenario: str, contender: str, figures: Figures) -> None:
-        self.runs.setdefault(scenario, {}).setdefault(contender, []).append(figures)
-
-    def drop(self, scenario: str, contender: str, reason: str) -> None:
-        """Forget its repetitions in this scenario: half of them say nothing."""
-        self.runs.get(scenario, {}).pop(contender, None)
-        self.skipped[f"{scenario}: {contender}"] = reason
-
-    def median(self, scenario: str, contender: str, figure: str) -> float:
-        """NaN where it was not measured."""
-        return _median(self._values(scenario, contender, figure))
-
-    def ratio(self, scenario: str, ours: str, theirs: str, figure: str) -> float:
-        """Median of the ratios within each repetition; NaN where one of them was not measured."""
-        pairs = zip(
-            self._values(scenario, ours, figure),
-            self._values(scenario, theirs, figure),
-            strict=False,
-        )
-        return _median([our / their for our, their in pairs])
-
-    def _values(self, scenario: str, contender: str, figure: str) -> list[float]:
-        runs = self.runs.get(scenario, {}).get(contender, [])
-        return [run[figure] for run in runs if figure in run]
+"""By name; rates per second, times in seconds. What could not be measured is not in it."""
 
 
 def wave_figures(streams: Sequence[StreamTimes]) -> Figures:
-    """Of streams that all came whole."""
+    """Of streams that all came whole, from the first request to the last token, prompts too."""
     summary = summarise(streams)
-    return {
-        "tokens_per_second": summary.tokens_per_second,
-        "decode_per_second": decode_rate(streams),
-        "ttft_p50": summary.ttft_p50,
-        "ttft_p99": summary.ttft_p99,
-        "gap_p50": summary.gap_p50,
-        "gap_p99": summary.gap_p99,
-    }
+    return _known(
+        {
+            "tokens_per_second": summary.tokens_per_second,
+            "ttft_p50": summary.ttft_p50,
+            "ttft_p99": summary.ttft_p99,
+            "gap_p50": summary.gap_p50,
+            "gap_p99": summary.gap_p99,
+        }
+    )
 
 
-def decode_rate(streams: Sequence[StreamTimes]) -> float:
-    """Tokens per second from the moment when all streams have their first token; NaN where that
-    is the end.
-    """
+def decode_figures(streams: Sequence[StreamTimes]) -> Figures:
+    """From the moment when every stream has its first token: no prompt is in them."""
     start, end = max(one.first for one in streams), max(one.ended for one in streams)
-    after = sum(count for one in streams for when, count in one.arrivals if when > start)
-    return after / (end - start) if end > start else math.nan
+    after = [(when, count) for one in streams for when, count in one.arrivals if when > start]
+    gaps = [gap for one in streams for gap in waits(one, start, end)]
+    return _known(
+        {
+            "decode_per_second": sum(count for _, count in after) / (end - start)
+            if end > start
+            else math.nan,
+            "gap_p50": statistics.median(gaps) if gaps else math.nan,
+        }
+    )
 
 
-def worst_gap(streams: Sequence[StreamTimes], late: StreamTimes) -> Figures:
-    """What a late prompt does to ``streams``: their longest wait for a token between its arrival
-    and its own first token, and their median wait before it came.
+def late_figures(streams: Sequence[StreamTimes], late: StreamTimes) -> Figures:
+    """What a late prompt does to ``streams``: their median wait for a token before it came, and
+    their longest between its arrival and its own first token.
     """
-    before = [gap for one in streams for gap in _gaps(one, 0.0, late.started)]
-    meanwhile = [gap for one in streams for gap in _gaps(one, late.started, late.first)]
-    if not (before and meanwhile):
-        return {}
-    step, worst = statistics.median(before), max(meanwhile)
-    return {"step": step, "worst_gap": worst, "worst_over_step": worst / step}
+    before = [gap for one in streams for gap in waits(one, 0.0, late.started)]
+    meanwhile = [gap for one in streams for gap in waits(one, late.started, late.first)]
+    return _known(
+        {
+            "step": statistics.median(before) if before else math.nan,
+            "worst_gap": max(meanwhile, default=math.nan),
+            "late_ttft": late.first - late.started,
+        }
+    )
 
 
-def _gaps(times: StreamTimes, start: float, end: float) -> list[float]:
-    """Waits that overlap the time from ``start`` to ``end``, by the token that ends each."""
+def waits(times: StreamTimes, start: float, end: float) -> list[float]:
+    """Seconds between arrivals, of those waits that overlap the time from ``start`` to ``end``."""
     moments = [when for when, _ in times.arrivals]
     pairs = itertools.pairwise(moments)
     return [late - early for early, late in pairs if late > start and early < end]
 
 
-def _median(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return statistics.median(known) if known else math.nan
+def _known(figures: Figures) -> Figures:
+    return {name: value for name, value in figures.items() if not math.isnan(value)}

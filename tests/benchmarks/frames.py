@@ -4,39 +4,68 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.benchmarks.peers import Served
+from tests.benchmarks.contender import awake
+from tests.benchmarks.peers import Served, bare_asgi, enginebay_toy
+from tests.benchmarks.processes import Child
+from tests.benchmarks.results import Measured
+from tests.benchmarks.scenarios import ASGI, OURS
 
+NAME: Final = "frames"
+TITLE: Final = "SSE frames of the HTTP stack on one core: toy engine, 32 streams, a frame per token"
 STREAMS: Final = 32
+TOKENS: Final = 1800
+REPETITIONS: Final = 5
 _CLIENT: Final = Path(__file__).with_name("frame_client.py")
-_LEASH: Final = Path(__file__).with_name("leash.py")
 
 
-def frames_per_second(served: Served, max_tokens: int, cpu: int, seed: object) -> float:
-    """Raises CalledProcessError, or ValueError where fewer frames came than tokens were asked."""
+def measure_frames(logs: Path, measured: Measured, tokens: int = TOKENS) -> None:
+    """EngineBay and the bare ASGI app in turn on one core, and the client on another."""
+    cores = two_cores()
+    if cores is None:
+        measured.missing[OURS] = "server and client need a core each, and a system that pins"
+        return
+    server, client = cores
+    with ExitStack() as stack:
+        pair = [
+            stack.enter_context(enginebay_toy(OURS, logs / "toy.log", STREAMS, server)),
+            stack.enter_context(bare_asgi(ASGI, logs / "asgi.log", server)),
+        ]
+        for served in pair:
+            frames_per_second(served, 100, client, "warm", logs)
+            served.child.freeze()
+        for repetition in range(REPETITIONS):
+            for served in pair:
+                with awake(served):
+                    rate = frames_per_second(served, tokens, client, repetition, logs)
+                measured.add(served.name, {"frames_per_second": rate})
+                print(f"  {served.name}, run {repetition + 1}: {rate:,.0f} frames/s", flush=True)
+
+
+def frames_per_second(served: Served, tokens: int, cpu: int, seed: object, logs: Path) -> float:
+    """Counting those that carry a token. Raises ChildDied, or ValueError where fewer frames came
+    than tokens were asked for.
+    """
     parts = urlsplit(served.url)
-    content = f"{seed!r} is a prompt that was never sent before"
     body = {
         "model": served.model,
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": max_tokens,
+        "messages": [{"role": "user", "content": f"{seed!r}: never sent before"}],
+        "max_tokens": tokens,
         "temperature": 0,
         "stream": True,
     }
     place = [str(parts.hostname), str(parts.port), f"{parts.path}/chat/completions"]
-    command = [sys.executable, str(_LEASH), str(cpu), sys.executable, str(_CLIENT), *place]
-    child = subprocess.run(
-        [*command, json.dumps(body), str(STREAMS)], stdout=subprocess.PIPE, text=True, check=True
-    )
-    said = json.loads(child.stdout)
-    if said["frames"] < STREAMS * max_tokens:
-        raise ValueError(f"{said['frames']} frames came for {STREAMS} × {max_tokens} tokens")
-    return float(said["frames"] / said["seconds"])
+    command: list[str | Path] = [sys.executable, _CLIENT, *place, json.dumps(body), str(STREAMS)]
+    with Child(command, logs / "frame-client.log", cpus=[cpu], pipes=True) as child:
+        said = json.loads(child.hear())
+    if said["frames"] < STREAMS * tokens:
+        raise ValueError(f"{said['frames']} frames came for {STREAMS} × {tokens} tokens")
+    return float(STREAMS * tokens / said["seconds"])
 
 
 def two_cores() -> tuple[int, int] | None:

@@ -2,104 +2,120 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import math
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import scenarios
-from tests.benchmarks.checkpoint import Shape, make_checkpoint, weight_bytes
 from tests.benchmarks.contender import Contender
-from tests.benchmarks.environments import NoEnvironment, make_environment
-from tests.benchmarks.figures import Results
-from tests.benchmarks.peers import Served, Worker, enginebay, llama_cpp, transformers_serve, worker
+from tests.benchmarks.environments import NoEnvironment, is_made, make_environment
+from tests.benchmarks.peers import bare, enginebay, llama_cpp, transformers_serve
 from tests.benchmarks.processes import ChildDied
+from tests.benchmarks.scenarios import BARE, CONTINUOUS, LLAMA, OURS, SERVE
 from tests.benchmarks.wave import ShortAnswer
 
-STREAMS: Final = 32
+KEYS: Final = {
+    "enginebay": OURS,
+    "transformers-cb": CONTINUOUS,
+    "transformers": SERVE,
+    "llama-cpp": LLAMA,
+    "bare": BARE,
+}
+"""What contenders are called on the command line, in files and in tables, in the order in which
+they take turns.
+"""
+
 CONTEXT: Final = 2304
 """Room for the longest scenario: 2,000 tokens of history, two turns and their answers."""
 
-BLOCKS: Final = 160
-"""Of 256 tokens, for ``transformers serve``, whose default would be nearly all memory."""
-
-OPTIONS: Final[dict[str, str | int]] = {
-    "device": "cpu",
-    "dtype": "bfloat16",
-    "max_sequences": STREAMS,
-}
+STREAMS: Final = 32
 
 
 @dataclass(frozen=True)
-class Line:
-    """``bare`` also knows the device: it is the one that measures what memory can give."""
+class Workshop:
+    """What contenders are made of. With ``here`` they run on this Python, which then has all that
+    they need; else peers get environments of their own, of which a ``quick`` run compiles none.
+    """
 
-    contenders: list[Contender]
-    bare: Worker
-    weights: int
+    model: Path
+    device: str
+    work: Path
+    here: bool
+    quick: bool
+
+    def python(self, environment: str) -> Path:
+        """Raises NoEnvironment."""
+        if self.here:
+            return Path(sys.executable)
+        return make_environment(environment, self.environments)
+
+    def llama_python(self) -> Path:
+        """Raises NoEnvironment."""
+        if self.quick and not is_made("llama", self.environments):
+            raise NoEnvironment("a quick run does not compile it; a full run does")
+        return self.python("llama")
 
     @property
-    def threads(self) -> int:
-        return int(self.bare.facts["threads"])
+    def environments(self) -> Path:
+        return self.work / "environments"
 
-    def limit(self) -> float:
-        """Tokens per second of one stream that reads all weights at memory bandwidth."""
-        return self.bare.bandwidth() / self.weights if self.weights else math.nan
+    def log(self, name: str) -> Path:
+        return self.work / "logs" / f"{name}.log"
 
 
-def open_line(stack: ExitStack, shape: Shape, work: Path, results: Results, *, quick: bool) -> Line:
-    """Everyone, one after another; ``stack`` ends them."""
-    model = make_checkpoint(shape, work / "models")
-    logs = work / "logs"
-    bare = stack.enter_context(
-        worker(scenarios.BARE, Path(sys.executable), "bare", model, logs, device="cpu")
-    )
-    contenders: list[Contender] = [bare]
-    for name, start in _starts(model, work, logs, quick=quick).items():
+def start_contenders(
+    stack: ExitStack, workshop: Workshop, wanted: Collection[str]
+) -> tuple[list[Contender], dict[str, str]]:
+    """Those whose names are ``wanted``, held still, and why others of them are not there.
+    ``stack`` ends them.
+    """
+    ready: list[Contender] = []
+    missing: dict[str, str] = {}
+    for name, start in _starts(workshop).items():
+        if name not in wanted:
+            continue
         print(f"starting {name}", flush=True)
         try:
-            contenders.insert(0, stack.enter_context(start()))
-        except (NoEnvironment, ChildDied, ShortAnswer) as error:
-            print(f"  left out: {error}", flush=True)
-            results.skipped[name] = str(error)
-    return Line(contenders, bare, weight_bytes(model))
+            contender = stack.enter_context(start())
+        except (NoEnvironment, ChildDied, ShortAnswer, subprocess.CalledProcessError) as error:
+            print(f"  not available: {error}", flush=True)
+            missing[name] = f"not available: {error}"
+        else:
+            contender.child.freeze()
+            ready.append(contender)
+    return ready, missing
 
 
-def _starts(
-    model: Path, work: Path, logs: Path, *, quick: bool
-) -> dict[str, Callable[[], AbstractContextManager[Contender]]]:
+def _starts(shop: Workshop) -> dict[str, Callable[[], AbstractContextManager[Contender]]]:
     """By name; what must be installed first is installed when one starts."""
-    options = {**OPTIONS, "max_length": CONTEXT}
-
-    def of_transformers(name: str, batching: bool) -> AbstractContextManager[Served]:
-        python = make_environment("transformers", work / "environments")
-        return transformers_serve(
-            name, python, model, logs, continuous_batching=batching, device="cpu", blocks=BLOCKS
-        )
-
-    def of_llama() -> AbstractContextManager[Served]:
-        environments = work / "environments"
-        if quick and not (environments / "llama" / "installed").exists():
-            raise NoEnvironment("a quick run does not build it; a full run does")
-        python = make_environment("llama", environments)
-        return llama_cpp(scenarios.LLAMA, python, model, logs, context=CONTEXT)
-
-    return {
-        scenarios.LLAMA: of_llama,
-        scenarios.SERVE: lambda: of_transformers(scenarios.SERVE, batching=False),
-        scenarios.CONTINUOUS: lambda: of_transformers(scenarios.CONTINUOUS, batching=True),
-        scenarios.ENGINE: lambda: worker(
-            scenarios.ENGINE, Path(sys.executable), "engine", model, logs, **options
-        ),
-        scenarios.OURS: lambda: enginebay(scenarios.OURS, model, logs, options=options),
+    options: dict[str, str | int] = {
+        "device": shop.device,
+        "dtype": "bfloat16",
+        "max_sequences": STREAMS,
+        "max_length": CONTEXT,
     }
 
+    def of_transformers(key: str, *, batching: bool) -> AbstractContextManager[Contender]:
+        return transformers_serve(
+            KEYS[key],
+            shop.python("transformers"),
+            shop.model,
+            shop.log(key),
+            device=shop.device,
+            continuous_batching=batching,
+        )
 
-def versions() -> dict[str, str]:
-    """Of what does the work, as installed here; the peers' environments have the same."""
-    names = ("torch", "transformers", "uvicorn", "fastapi")
-    return {name: importlib.metadata.version(name) for name in names}
+    return {
+        OURS: lambda: enginebay(OURS, shop.model, shop.log("enginebay"), options),
+        CONTINUOUS: lambda: of_transformers("transformers-cb", batching=True),
+        SERVE: lambda: of_transformers("transformers", batching=False),
+        LLAMA: lambda: llama_cpp(
+            LLAMA, shop.llama_python(), shop.model, shop.log("llama-cpp"), context=CONTEXT
+        ),
+        BARE: lambda: bare(
+            BARE, Path(sys.executable), shop.model, shop.log("bare"), device=shop.device
+        ),
+    }

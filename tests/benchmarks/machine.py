@@ -5,83 +5,70 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
-import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-QUIET_LOAD: Final = 0.5
-"""Load average over a minute, per core, above which nothing is measured."""
+MOST_BUSY: Final = 0.05
+"""Share of all cores that others may use while this process sleeps."""
 
-QUIET_SHARE: Final = 0.97
+LEAST_SHARE: Final = 0.97
 """Share of its core that a process must get while every core has one."""
 
-SPIN_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 2.0
+SPIN_SECONDS: Final = 0.5
 TURNS: Final = 3
+_STAT: Final = Path("/proc/stat")
 
 
 class Busy(Exception):
-    """Something else runs here; the message says how it was seen."""
+    """Something else runs here; the message says how much."""
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A fixed loop on every core at once. ``share`` is the least processor time per wall time that
-    any got, and ``speed`` the median number of turns of the loop per second of processor time.
-    """
-
-    share: float
-    speed: float
-
-
-def require_quiet(patience: float = 0.0) -> Calibration:
+def require_quiet(patience: float = 0.0) -> None:
     """Raises Busy where the machine is, and stays so for ``patience`` seconds."""
     ends = time.monotonic() + patience
-    while True:
-        try:
-            return _look()
-        except Busy:
-            if time.monotonic() + 5 > ends:
-                raise
-            time.sleep(5)
+    while what := busy_with():
+        if time.monotonic() >= ends:
+            raise Busy(what)
+        time.sleep(min(5.0, max(0.0, ends - time.monotonic())))
 
 
-def _look() -> Calibration:
-    cores = core_count()
-    load = os.getloadavg()[0] / cores
-    if load > QUIET_LOAD:
-        raise Busy(
-            f"the load average is {load:.2f} per core, over {QUIET_LOAD:g}; end what else runs and "
-            "wait a minute, or pass --wait SECONDS"
-        )
-    found = calibrate()
-    if found.share < QUIET_SHARE:
-        raise Busy(
-            f"a loop on every core got {100 * found.share:.0f} % of its core, under "
-            f"{100 * QUIET_SHARE:.0f} %; end what else runs, or pass --wait SECONDS"
-        )
-    return found
+def busy_with() -> str:
+    """What is seen of others' work; empty on a quiet machine."""
+    used = used_share()
+    if used > MOST_BUSY:
+        return f"others use {100 * used:.0f} % of its {core_count()} cores"
+    return too_little(core_share())
 
 
-def calibrate(seconds: float = SPIN_SECONDS) -> Calibration:
-    """The best of a few turns: a short disturbance is none."""
+def too_little(share: float) -> str:
+    """In words, a ``share`` of a core that is less than it must be; else empty."""
+    if share >= LEAST_SHARE:
+        return ""
+    return f"a loop on every core got {100 * share:.0f} % of its core"
+
+
+def used_share(seconds: float = LOOK_SECONDS) -> float:
+    """Share of all cores that is in use while this process sleeps. Where there is no /proc/stat
+    it is guessed from the load average of the last minute.
+    """
+    if not _STAT.exists():
+        return min(1.0, os.getloadavg()[0] / core_count())
+    busy, whole = _processor_times()
+    time.sleep(seconds)
+    busy_after, whole_after = _processor_times()
+    return (busy_after - busy) / max(1, whole_after - whole)
+
+
+def core_share(seconds: float = SPIN_SECONDS) -> float:
+    """The least processor time per wall time that a loop on every core at once gets; the best of
+    a few turns, for a short disturbance is none.
+    """
     cores = core_count()
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
         pool.map(_spin, [0.01] * cores)
-        turns = [pool.map(_spin, [seconds] * cores, chunksize=1) for _ in range(TURNS)]
-    share = max(min(share for share, _ in turn) for turn in turns)
-    return Calibration(share, statistics.median(speed for turn in turns for _, speed in turn))
-
-
-def _spin(seconds: float) -> tuple[float, float]:
-    """Share of a core, and turns per second of processor time."""
-    started, used, turns = time.perf_counter(), time.process_time(), 0
-    while time.perf_counter() - started < seconds:
-        sum(range(1000))
-        turns += 1
-    used = time.process_time() - used
-    return used / (time.perf_counter() - started), turns / used
+        return max(min(pool.map(_spin, [seconds] * cores, chunksize=1)) for _ in range(TURNS))
 
 
 def core_count() -> int:
@@ -93,3 +80,18 @@ def processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _processor_times() -> tuple[int, int]:
+    """Ticks since the start of the system that cores were busy, and all. Idle is the fourth, and
+    waiting for input and output the fifth; guests' time, after the eighth, is in the first already.
+    """
+    ticks = [int(word) for word in _STAT.read_text().splitlines()[0].split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+def _spin(seconds: float) -> float:
+    started, used = time.perf_counter(), time.process_time()
+    while time.perf_counter() - started < seconds:
+        sum(range(1000))
+    return (time.process_time() - used) / (time.perf_counter() - started)

@@ -3,7 +3,6 @@
 import json
 import statistics
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,31 @@ COLOURS = {
 }
 OTHER = "#b0a8b9"
 
+Runs = dict[str, dict[str, list[dict[str, float]]]]
+"""Figures of each repetition, by number of streams and contender."""
+
 
 def main() -> None:
     file = Path(sys.argv[1])
     found = json.loads(file.read_text())
-    short = [name for name in found["runs"] if name.startswith("short/")]
-    draw_rates(found, short, file.with_name("tokens-per-second.png"))
-    draw_gaps(found, short, file.with_name("gaps.png"))
+    short = {
+        name.partition("/")[2]: measured["runs"]
+        for name, measured in sorted(found["scenarios"].items(), key=streams)
+        if name.startswith("short/")
+    }
+    if short:
+        draw_rates(short, found["limit"], file.with_name("tokens-per-second.png"))
+        draw_gaps(short, file.with_name("gaps.png"))
 
 
-def draw_rates(found: dict[str, Any], names: Sequence[str], target: Path) -> None:
+def streams(entry: tuple[str, Any]) -> int:
+    """The number after the slash, where there is one."""
+    return int(entry[0].partition("/")[2] or 0)
+
+
+def draw_rates(short: Runs, limit: float | None, target: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 4.5), dpi=120, layout="constrained")
-    bars(axes, found, names, "tokens_per_second", 1)
-    limit = found["limit_tokens_per_second"]
+    bars(axes, short, "tokens_per_second", 1)
     if limit:
         axes.axhline(limit, color="#999999", linewidth=1, linestyle="--")
         axes.annotate("one stream at memory bandwidth", (0, limit), va="bottom", fontsize=8)
@@ -42,33 +53,32 @@ def draw_rates(found: dict[str, Any], names: Sequence[str], target: Path) -> Non
     figure.savefig(target)
 
 
-def draw_gaps(found: dict[str, Any], names: Sequence[str], target: Path) -> None:
+def draw_gaps(short: Runs, target: Path) -> None:
     figure, both = plt.subplots(1, 2, figsize=(10, 4.5), dpi=120, layout="constrained")
     titles = {"gap_p50": "median", "gap_p99": "99th percentile"}
     for axes, (key, title) in zip(both, titles.items(), strict=True):
-        bars(axes, found, names, key, 1000)
+        bars(axes, short, key, 1000)
         axes.set_title(f"Wait between tokens, {title}")
         axes.set_ylabel("milliseconds")
     figure.savefig(target)
 
 
-def bars(axes: Any, found: dict[str, Any], names: Sequence[str], key: str, scale: float) -> None:
+def bars(axes: Any, short: Runs, key: str, scale: float) -> None:
     """A group per number of streams, a bar per contender: the median, and all runs as dots."""
-    runs = found["runs"]
-    everyone = list(dict.fromkeys(one for name in names for one in runs[name]))
+    everyone = list(dict.fromkeys(one for runs in short.values() for one in runs))
     width = 0.8 / max(1, len(everyone))
     for place, contender in enumerate(everyone):
         colour = COLOURS.get(contender, OTHER)
         label: str | None = contender
-        for group, name in enumerate(names):
-            values = [scale * run[key] for run in runs[name].get(contender, []) if run.get(key)]
+        for group, runs in enumerate(short.values()):
+            values = [scale * run[key] for run in runs.get(contender, []) if key in run]
             if not values:
                 continue
             x = group - 0.4 + width * (place + 0.5)
             axes.bar(x, statistics.median(values), width, color=colour, label=label)
             axes.scatter([x] * len(values), values, s=6, color="black", zorder=3)
             label = None
-    axes.set_xticks(range(len(names)), [name.partition("/")[2] for name in names])
+    axes.set_xticks(range(len(short)), list(short))
     axes.set_xlabel("streams at once")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from tests.benchmarks.machine import core_count
 
 GRACE: Final = 5.0
 """Seconds between asking and killing."""
@@ -25,7 +27,8 @@ class ChildDied(Exception):
 
 class Child:
     """A process group, ended with the block whatever it does about signals, and with this process
-    if that is killed. ``cpus`` pins it. stdout and stderr go to ``log``, unless ``pipes``.
+    if that is killed. It computes with as many threads as there are cores. ``cpus`` pins it.
+    stdout and stderr go to ``log``; with ``pipes`` stdin and stdout are the caller's.
     """
 
     def __init__(
@@ -33,7 +36,6 @@ class Child:
         command: Sequence[str | Path],
         log: Path,
         *,
-        variables: Mapping[str, str] | None = None,
         cpus: Sequence[int] = (),
         pipes: bool = False,
     ) -> None:
@@ -46,7 +48,7 @@ class Child:
         with log.open("w") as written:
             self.process = subprocess.Popen(
                 words,
-                env={**os.environ, **(variables or {})},
+                env={**os.environ, **_variables()},
                 stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if pipes else written,
                 stderr=written,
@@ -81,6 +83,22 @@ class Child:
     def tail(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def hear(self) -> str:
+        """Its next line, of one with ``pipes``. Raises ChildDied where none comes."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self.require_alive()
+        return line
+
+    def say(self, line: str) -> None:
+        """Raises ChildDied where nobody is there to read it."""
+        assert self.process.stdin is not None
+        self.require_alive()
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
     def stop(self) -> None:
         """Ask, wait, then kill the whole group; safe to repeat."""
         self._signal(signal.SIGTERM)
@@ -99,3 +117,14 @@ class Child:
             os.killpg(self.process.pid, number)
         except ProcessLookupError:  # all of the group have ended
             return
+
+
+def _variables() -> dict[str, str]:
+    """The same threads for everybody; nothing is asked of a hub."""
+    threads = str(core_count())
+    return {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }

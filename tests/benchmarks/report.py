@@ -1,177 +1,133 @@
-"""Results as a page, as JSON, and as plots."""
+"""Results as a page and as plots."""
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.benchmarks.bars import Bar
-from tests.benchmarks.figures import Results
-from tests.benchmarks.machine import Calibration
-from tests.benchmarks.scenarios import OURS, Scenario
+from tests.benchmarks.results import FILE, Measured, Place, Results
+from tests.benchmarks.scenarios import OURS
 
 _PLOTS: Final = Path(__file__).with_name("plots.py")
-_COLUMNS: Final = {
-    "tokens_per_second": "tokens/s",
-    "decode_per_second": "decoding alone",
-    "ttft_p50": "TTFT p50",
-    "ttft_p99": "p99",
-    "gap_p50": "between tokens p50",
-    "gap_p99": "p99 ",
+_IMAGES: Final = {
+    "tokens-per-second.png": "Tokens per second by streams and server",
+    "gaps.png": "Waits between tokens by streams and server",
 }
-_RATES: Final = frozenset({"tokens_per_second", "decode_per_second", "frames_per_second"})
+_WORDS: Final = {
+    "tokens_per_second": "tokens/s",
+    "decode_per_second": "tokens/s, decoding",
+    "frames_per_second": "frames/s",
+    "ttft_p50": "TTFT p50",
+    "ttft_p99": "TTFT p99",
+    "gap_p50": "between tokens p50",
+    "gap_p99": "between tokens p99",
+    "first_ttft": "first turn's TTFT",
+    "second_ttft": "second turn's TTFT",
+    "fresh_ttft": "new chat's TTFT",
+    "step": "median step",
+    "worst_gap": "worst gap",
+    "late_ttft": "late prompt's TTFT",
+}
 
 
-@dataclass(frozen=True)
-class Circumstances:
-    """Where and how it was measured; ``facts`` is for the page, in order."""
-
-    facts: Mapping[str, str]
-    before: Calibration
-    after: Calibration
+def write_page(results: Results, bars: Sequence[Bar], directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    page = directory / "results.md"
+    page.write_text("\n".join(_page(results, bars)) + "\n")
+    return page
 
 
-def write_report(
-    out: Path,
-    results: Results,
-    scenarios: Sequence[Scenario],
-    bars: Sequence[Bar],
-    circumstances: Circumstances,
-) -> Path:
-    """``results.json`` and ``results.md`` in ``out``; gives the former."""
-    out.mkdir(parents=True, exist_ok=True)
-    data = out / "results.json"
-    data.write_text(json.dumps(_clean(as_json(results, scenarios, bars, circumstances)), indent=1))
-    page = "\n".join(_page(results, scenarios, bars, circumstances))
-    (out / "results.md").write_text(page + "\n")
-    return data
+def draw_plots(directory: Path, python: Path) -> None:
+    """PNGs beside the results, by a Python that has matplotlib."""
+    subprocess.run([str(python), str(_PLOTS), str(directory / FILE)], check=True)
 
 
-def draw_plots(data: Path, python: Path) -> None:
-    """PNGs beside ``data``, by a Python that has matplotlib."""
-    subprocess.run([str(python), str(_PLOTS), str(data)], check=True)
-
-
-def as_json(
-    results: Results,
-    scenarios: Sequence[Scenario],
-    bars: Sequence[Bar],
-    circumstances: Circumstances,
-) -> dict[str, Any]:
-    return {
-        **asdict(circumstances),
-        "limit_tokens_per_second": results.limit,
-        "titles": {scenario.name: scenario.title for scenario in scenarios},
-        "bars": [
-            {
-                "title": bar.title,
-                "limit": bar.limit,
-                "at_most": bar.at_most,
-                "value": bar.value(results),
-                "verdict": bar.verdict(results),
-            }
-            for bar in bars
-        ],
-        "runs": results.runs,
-        "skipped": results.skipped,
-    }
-
-
-def _page(
-    results: Results,
-    scenarios: Sequence[Scenario],
-    bars: Sequence[Bar],
-    circumstances: Circumstances,
-) -> Iterator[str]:
+def _page(results: Results, bars: Sequence[Bar]) -> Iterator[str]:
     yield "# Benchmark results\n"
-    yield "Written by `make bench`; [how it measures](index.md) is a page of its own.\n"
-    yield from _facts(circumstances, results)
+    yield "Written by `make bench`; see [how it measures, and how to read this](index.md).\n"
+    yield from _warnings(results)
+    facts = [[key, value] for key, value in results.setting.items()]
+    limit = _cell("tokens_per_second", results.limit)
+    yield from _table(["", ""], [*facts, ["one stream at memory's bandwidth", f"{limit} tokens/s"]])
     yield "\n## Bars\n"
-    yield from table(["", "measured", "bar", ""], [_bar_row(bar, results) for bar in bars])
-    yield "\n![Tokens per second](tokens-per-second.png)\n"
-    yield "![Waits between tokens](gaps.png)\n"
-    for scenario in scenarios:
-        if results.runs.get(scenario.name):
-            yield f"\n## {scenario.title}\n"
-            yield from _scenario(results, scenario.name)
-    if "frames" in results.runs:
-        yield "\n## Frames of the HTTP stack on one core\n"
-        yield from _scenario(results, "frames")
-    if results.skipped:
-        yield "\n## Left out\n"
-        yield from (f"- {what}: {_line(why)}" for what, why in results.skipped.items())
+    head = ["", OURS, "against", "it has", "ratio", "bar", "", "runs"]
+    yield from _table(head, [_bar_row(bar, results) for bar in bars])
+    yield ""
+    if any(name.startswith("short/") for name in results.scenarios):
+        yield from (f"![{words}]({file})" for file, words in _IMAGES.items())
+    for name, measured in results.scenarios.items():
+        yield f"\n## {measured.title}\n"
+        yield from _scenario(name, measured, results)
 
 
-def _facts(circumstances: Circumstances, results: Results) -> Iterator[str]:
-    rows = [[key, value] for key, value in circumstances.facts.items()]
-    before, after = circumstances.before, circumstances.after
-    drift = 100 * (after.speed / before.speed - 1)
-    rows.append(
-        ["least share of a core, before and after", f"{before.share:.3f}, {after.share:.3f}"]
-    )
-    rows.append(["a fixed loop's speed, after against before", f"{drift:+.1f} %"])
-    if not math.isnan(results.limit):
-        rows.append(["one stream at memory bandwidth", f"{results.limit:.1f} tokens/s"])
-    yield from table(["", ""], rows)
+def _warnings(results: Results) -> Iterator[str]:
+    busy = {name: one.conditions.busy for name, one in results.scenarios.items()}
+    for name, what in busy.items():
+        if what:
+            yield f"**{name} was measured on a busy machine, and says little: {what}.**\n"
 
 
 def _bar_row(bar: Bar, results: Results) -> list[str]:
-    value = bar.value(results)
-    number = "–" if math.isnan(value) else _number(value) + bar.unit.replace("×", " ×")
-    relation = "≤" if bar.at_most else "≥"
-    limit = f"{relation} {_number(bar.limit)}{bar.unit.replace('×', ' ×')}"
-    return [bar.title, number, limit, bar.verdict(results)]
+    sign = "≤" if bar.at_most else "≥"
+    limit = f"{sign} {bar.limit:,.0f}" if bar.absolute else f"{sign} {bar.limit:g} ×"
+    measured = results.scenarios.get(bar.ours.scenario)
+    busy = ", on a busy machine" if measured and measured.conditions.busy else ""
+    ratio = bar.ratio(results)
+    return [
+        bar.title,
+        _cell(bar.ours.figure, results.median(bar.ours)),
+        _opponent(bar),
+        _cell(bar.theirs.figure if bar.theirs else bar.ours.figure, bar.peer(results)),
+        "–" if math.isnan(ratio) else f"{ratio:.2f} ×",
+        limit,
+        bar.verdict(results) + busy,
+        str(results.repetitions(bar.ours)),
+    ]
 
 
-def _scenario(results: Results, name: str) -> Iterator[str]:
-    runs = results.runs[name]
-    keys = list(next(iter(runs.values()))[0])
-    rates = [key for key in keys if key in _RATES]
-    head = ["", *(_COLUMNS.get(key, key.replace("_", " ")) for key in keys)]
+def _opponent(bar: Bar) -> str:
+    if bar.theirs is None:
+        return "one stream at memory's bandwidth"
+    if bar.theirs.contender != bar.ours.contender:
+        return bar.theirs.contender
+    if bar.theirs.scenario != bar.ours.scenario:
+        return bar.theirs.scenario
+    return _WORDS[bar.theirs.figure]
+
+
+def _scenario(name: str, measured: Measured, results: Results) -> Iterator[str]:
+    keys = list(dict.fromkeys(key for runs in measured.runs.values() for key in runs[0]))
     rows = []
-    for contender in runs:
-        cells = [_cell(key, results.median(name, contender, key)) for key in keys]
-        against = [_ratio(results, name, contender, key) for key in rates[:1]]
-        rows.append([contender, *cells, *against, str(len(runs[contender]))])
-    yield from table([*head, *[f"{OURS} is"] * bool(rates), "runs"], rows)
+    for contender, runs in measured.runs.items():
+        cells = [_cell(key, results.median(Place(name, contender, key))) for key in keys]
+        ratio = results.ratio(Place(name, OURS, keys[0]), Place(name, contender, keys[0]))
+        against = "" if contender == OURS or math.isnan(ratio) else f"{ratio:.2f} ×"
+        rows.append([contender, *cells, against, str(len(runs))])
+    if rows:
+        head = ["", *(_WORDS[key] for key in keys), f"{OURS} has", "runs"]
+        yield from _table(head, rows)
+        yield ""
+    for contender, why in measured.missing.items():
+        yield f"- {contender}: {' '.join(why.split())[:300]}"
+    seen = measured.conditions
+    commit = f" at commit `{seen.commit}`" if seen.commit else ""
+    yield f"- `{name}`, {seen.when} UTC{commit}; least share of a core {100 * seen.share:.0f} %"
 
 
-def _ratio(results: Results, name: str, contender: str, key: str) -> str:
-    ratio = results.ratio(name, OURS, contender, key)
-    return "" if contender == OURS or math.isnan(ratio) else f"{ratio:.2f} ×"
-
-
-def _cell(key: str, value: float) -> str:
+def _cell(figure: str, value: float) -> str:
+    """Times in milliseconds."""
     if math.isnan(value):
         return "–"
-    if key in _RATES or "over" in key:
-        return _number(value)
+    if figure.endswith("_per_second"):
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
     return f"{1000 * value:,.0f} ms" if value >= 0.1 else f"{1000 * value:.1f} ms"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
     yield from ("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:300]
-
-
-def _clean(value: Any) -> Any:
-    """JSON knows no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _clean(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""What is measured, and how often."""
+"""What is measured, with whom, and how often."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.benchmarks import pieces
 from tests.benchmarks.contender import Contender
-from tests.benchmarks.figures import Figures, wave_figures, worst_gap
+from tests.benchmarks.figures import Figures, decode_figures, late_figures, wave_figures
 from tests.benchmarks.peers import Served
 from tests.benchmarks.wave import Answered, Ask, make_wave, require_whole
 
@@ -17,7 +17,7 @@ CONTINUOUS: Final = "transformers serve, continuous batching"
 SERVE: Final = "transformers serve"
 LLAMA: Final = "llama-cpp-python server"
 BARE: Final = "bare forward loop"
-ENGINE: Final = "EngineBay without HTTP"
+ASGI: Final = "bare ASGI app"
 
 SHORT: Final = 31
 LONG: Final = 448
@@ -46,93 +46,100 @@ class Scenario:
         return make_wave(self.lengths, self.max_tokens, vocabulary, (self.name, seed))
 
 
-def full_scenarios() -> list[Scenario]:
-    everyone = (OURS, CONTINUOUS, SERVE, LLAMA, BARE)
-    batched = (OURS, CONTINUOUS, BARE, ENGINE)
+@dataclass(frozen=True)
+class Size:
+    """How much of everything: tokens per answer, and repetitions of waves and of lone prompts."""
+
+    tokens: int
+    repetitions: int
+    lone: int
+
+    def waves(self, kind: str, streams: int, length: int, *who: str) -> Scenario:
+        title = f"{streams} × ({length} prompt tokens + {self.tokens} tokens)"
+        return self._scenario(f"{kind}/{streams}", title, (length,) * streams, who, whole_wave)
+
+    def decoding(self, streams: int, length: int, *who: str) -> Scenario:
+        title = f"decoding {streams} × {self.tokens} tokens after a prompt of {length}"
+        name = f"context-{length}/{streams}"
+        return self._scenario(name, title, (length,) * streams, who, decode_only)
+
+    def skewed(self, *who: str) -> Scenario:
+        title = f"1 prompt of {HISTORY} tokens and 31 of 64, + {self.tokens} tokens each"
+        return self._scenario("skewed/32", title, (HISTORY, *(64,) * 31), who, whole_wave)
+
+    def second_turn(self, *who: str) -> Scenario:
+        title = f"the second turn of a chat with {HISTORY} tokens of history"
+        return Scenario("second-turn", title, (HISTORY,), 16, self.lone, who, second_turn)
+
+    def late_prompt(self, *who: str) -> Scenario:
+        title = f"a prompt of {HISTORY} tokens arrives while {CROWD} answers are made"
+        lengths = (*(SHORT,) * CROWD, HISTORY)
+        return Scenario("late-prompt", title, lengths, 128, self.lone, who, late_prompt)
+
+    def _scenario(
+        self, name: str, title: str, lengths: tuple[int, ...], who: tuple[str, ...], run: Run
+    ) -> Scenario:
+        return Scenario(name, title, lengths, self.tokens, self.repetitions, who, run)
+
+
+def cpu_scenarios() -> list[Scenario]:
+    size = Size(tokens=64, repetitions=3, lone=5)
     return [
-        _short(1, 64, 5, everyone),
-        _short(4, 64, 3, everyone),
-        *(_short(streams, 64, 3, batched) for streams in (8, 16, 32)),
-        _plain("prompt-300", 16, 300, 64, 3, (OURS, CONTINUOUS, BARE)),
-        *(_plain("context-448", n, LONG, 64, 3, (OURS, BARE)) for n in (1, 8, 16, 32)),
-        *(_decode(32, length, 64, 3, (OURS, BARE)) for length in (64, LONG)),
-        _skewed(64, 3),
-        _second_turn(5),
-        _late_prompt(5),
+        size.waves("short", 1, SHORT, OURS, SERVE, CONTINUOUS, LLAMA, BARE),
+        size.waves("short", 4, SHORT, OURS, SERVE, CONTINUOUS, LLAMA, BARE),
+        *(size.waves("short", n, SHORT, OURS, CONTINUOUS, BARE) for n in (8, 16, 32)),
+        size.waves("prompt-300", 16, 300, OURS, CONTINUOUS, BARE),
+        size.skewed(OURS, CONTINUOUS),
+        size.second_turn(OURS, CONTINUOUS),
+        size.late_prompt(OURS, CONTINUOUS),
+        size.decoding(32, 64, OURS),
+        *(size.decoding(n, LONG, OURS, BARE) for n in (1, 8, 16, 32)),
     ]
 
 
 def quick_scenarios() -> list[Scenario]:
-    """The same prompts, fewer tokens and repetitions."""
+    """The same prompts, half of the tokens, fewer repetitions; the longest ones are left out."""
+    size = Size(tokens=32, repetitions=2, lone=2)
     return [
-        _short(1, 32, 3, (OURS, CONTINUOUS, SERVE, LLAMA, BARE)),
-        _short(4, 32, 2, (OURS, CONTINUOUS, SERVE, BARE)),
-        _short(8, 32, 2, (OURS, BARE)),
-        *(_short(streams, 32, 3, (OURS, CONTINUOUS, BARE)) for streams in (16, 32)),
-        _plain("prompt-300", 16, 300, 32, 2, (OURS, CONTINUOUS)),
-        _second_turn(2),
-        _late_prompt(2),
+        size.waves("short", 1, SHORT, OURS, SERVE, CONTINUOUS, LLAMA, BARE),
+        size.waves("short", 4, SHORT, OURS, SERVE, CONTINUOUS),
+        *(size.waves("short", n, SHORT, OURS, CONTINUOUS, BARE) for n in (8, 16, 32)),
+        size.waves("prompt-300", 16, 300, OURS, CONTINUOUS),
+        size.second_turn(OURS),
+        size.late_prompt(OURS),
     ]
 
 
-def _short(streams: int, max_tokens: int, repetitions: int, who: tuple[str, ...]) -> Scenario:
-    return _plain("short", streams, SHORT, max_tokens, repetitions, who)
-
-
-def _plain(  # noqa: PLR0917 - a row of a table
-    name: str, streams: int, length: int, max_tokens: int, repetitions: int, who: tuple[str, ...]
-) -> Scenario:
-    title = f"{streams} × ({length} prompt tokens + {max_tokens})"
-    lengths = (length,) * streams
-    return Scenario(f"{name}/{streams}", title, lengths, max_tokens, repetitions, who, whole_wave)
-
-
-def _decode(
-    streams: int, length: int, max_tokens: int, repetitions: int, who: tuple[str, ...]
-) -> Scenario:
-    title = f"{streams} × {max_tokens} tokens after {length} that are in the cache"
-    lengths = (length,) * streams
-    return Scenario(
-        f"decode-{length}/{streams}", title, lengths, max_tokens, repetitions, who, decode_only
-    )
-
-
-def _skewed(max_tokens: int, repetitions: int) -> Scenario:
-    lengths = (HISTORY, *(64,) * 31)
-    title = f"1 × {HISTORY} and 31 × 64 prompt tokens + {max_tokens} each"
-    who = (OURS, CONTINUOUS)
-    return Scenario("skewed/32", title, lengths, max_tokens, repetitions, who, whole_wave)
-
-
-def _second_turn(repetitions: int) -> Scenario:
-    title = f"second turn of a chat with {HISTORY} tokens of history"
-    return Scenario("second-turn", title, (HISTORY,), 16, repetitions, (OURS,), second_turn)
-
-
-def _late_prompt(repetitions: int) -> Scenario:
-    title = f"a prompt of {HISTORY} tokens arrives while {CROWD} answers are made"
-    lengths = (*(SHORT,) * CROWD, HISTORY)
-    return Scenario("late-prompt", title, lengths, 128, repetitions, (OURS,), late_prompt)
+def cuda_scenarios() -> list[Scenario]:
+    size = Size(tokens=128, repetitions=3, lone=3)
+    return [
+        *(size.waves("short", n, SHORT, OURS, CONTINUOUS) for n in (1, 4, 8, 16, 32)),
+        size.waves("prompt-300", 16, 300, OURS, CONTINUOUS),
+        size.skewed(OURS, CONTINUOUS),
+        size.second_turn(OURS, CONTINUOUS),
+        size.late_prompt(OURS, CONTINUOUS),
+        size.decoding(32, 64, OURS),
+        size.decoding(32, LONG, OURS),
+    ]
 
 
 def whole_wave(contender: Contender, wave: Sequence[Ask]) -> Figures:
-    """All at once, from the first request to the last token: prompts are paid for."""
     return wave_figures([answer.times for answer in _ask(contender, wave)])
 
 
 def decode_only(contender: Contender, wave: Sequence[Ask]) -> Figures:
-    """A server is asked for the prompts first, and then to go on: what is timed begins when every
-    stream has its first token, as in the bare loop.
+    """A server is asked for one token of each prompt first, and then to go on: it has the prompts
+    in its cache, so that all streams begin together, as they do in the bare loop.
     """
     if isinstance(contender, Served):
         opened = _ask(contender, [Ask(ask.turns, 1) for ask in wave])
         wave = [_go_on(ask, answer) for ask, answer in zip(wave, opened, strict=True)]
-    return wave_figures([answer.times for answer in _ask(contender, wave)])
+    return decode_figures([answer.times for answer in _ask(contender, wave)])
 
 
 def second_turn(contender: Contender, wave: Sequence[Ask]) -> Figures:
     """Times to the first token of a long first turn, of a short second one that follows it, and
-    of a chat that has only the second one's new tokens.
+    of a new chat that has only as many tokens as the second turn added.
     """
     [first] = wave
     [opened] = _ask(contender, [first])
@@ -141,13 +148,7 @@ def second_turn(contender: Contender, wave: Sequence[Ask]) -> Figures:
     fresh = Ask((tuple(reversed(follows.turns[-1])),), first.max_tokens)
     [lone] = _ask(contender, [fresh])
     ttft = [one.times.first - one.times.started for one in (opened, followed, lone)]
-    return {
-        "first_ttft": ttft[0],
-        "second_ttft": ttft[1],
-        "fresh_ttft": ttft[2],
-        "second_over_first": ttft[1] / ttft[0],
-        "second_over_fresh": ttft[1] / ttft[2],
-    }
+    return dict(zip(("first_ttft", "second_ttft", "fresh_ttft"), ttft, strict=True))
 
 
 def late_prompt(contender: Contender, wave: Sequence[Ask]) -> Figures:
@@ -155,7 +156,7 @@ def late_prompt(contender: Contender, wave: Sequence[Ask]) -> Figures:
     *crowd, last = wave
     late = Ask(last.turns, 2, after_tokens=last.max_tokens // 4)
     *answers, answer = _ask(contender, [*crowd, late])
-    return worst_gap([one.times for one in answers], answer.times)
+    return late_figures([one.times for one in answers], answer.times)
 
 
 def _ask(contender: Contender, wave: Sequence[Ask]) -> list[Answered]:

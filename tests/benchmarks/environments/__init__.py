@@ -10,36 +10,59 @@ from pathlib import Path
 from typing import Final
 
 FILES: Final = Path(__file__).parent
+_STEPS: Final = ("Collecting", "Building", "Installing")
 
 
 class NoEnvironment(Exception):
     """It cannot be made here; the message says why."""
 
 
+def is_made(name: str, root: Path) -> bool:
+    stamp = root / name / "installed"
+    return stamp.exists() and stamp.read_text() == _fingerprint(name)
+
+
 def make_environment(name: str, root: Path) -> Path:
-    """The Python of environment ``name`` under ``root``; made only where it is not there yet."""
-    requirements = FILES / f"{name}.txt"
+    """The Python of environment ``name`` under ``root``; made only where it is not there yet. The
+    first line of its requirements is a comment that tells its size.
+    """
     place = root / name
     python = place / "bin" / "python"
-    stamp = place / "installed"
-    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
+    if is_made(name, root):
         return python
-    print(f"making the environment {name}", flush=True)
+    size = _requirements(name).read_text().splitlines()[0].removeprefix("# ")
+    print(f"making {place}: {size}", flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(place)], place.with_suffix(".log"))
     index = os.environ.get("TORCH_INDEX", "")
     extra = ["--extra-index-url", index] if index else []
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *extra]
-    _run([*pip, "-r", str(requirements)], place.with_suffix(".log"))
-    stamp.write_text(wanted)
+    _run([*pip, "-r", str(_requirements(name))], place.with_suffix(".log"))
+    (place / "installed").write_text(_fingerprint(name))
     return python
 
 
+def _requirements(name: str) -> Path:
+    return FILES / f"{name}.txt"
+
+
+def _fingerprint(name: str) -> str:
+    return hashlib.sha256(_requirements(name).read_bytes() + sys.version.encode()).hexdigest()
+
+
 def _run(command: list[str], log: Path) -> None:
-    """Raises NoEnvironment with the end of what the command said."""
+    """Say pip's steps as they come. Raises NoEnvironment with the end of what the command said."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as written:
-        ended = subprocess.run(command, stdout=written, stderr=subprocess.STDOUT, check=False)
-    if ended.returncode != 0:
+    with (
+        log.open("w") as written,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as child,
+    ):
+        assert child.stdout is not None
+        for line in child.stdout:
+            written.write(line)
+            if line.lstrip().startswith(_STEPS):
+                print(f"  {line.strip()[:76]}", flush=True)
+    if child.returncode != 0:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        raise NoEnvironment(f"{lines[-1] if lines else ended.returncode} (all of it: {log})")
+        raise NoEnvironment(f"{lines[-1] if lines else child.returncode} (all of it: {log})")

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Final
 
-from tests.benchmarks.peers.served import Served, free_port
-from tests.benchmarks.processes import Child
+from tests.benchmarks.peers.served import Served, listening
 
-_APP = Path(__file__).parents[1] / "asgi_app.py"
+_APP: Final = Path(__file__).parents[1] / "asgi_app.py"
 
 
-@contextmanager
-def bare_asgi(logs: Path, cpus: Sequence[int]) -> Iterator[Served]:
+def bare_asgi(name: str, log: Path, cpu: int) -> AbstractContextManager[Served]:
     """On uvicorn, with the loop and the parser that EngineBay's server gets."""
-    port = free_port()
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--app-dir",
-        _APP.parent,
-        "asgi_app:app",
-    ]
-    command += ["--port", str(port), "--log-level", "warning"]
-    with Child(command, logs / "bare-asgi.log", cpus=cpus) as child:
-        yield Served("bare ASGI app", child, f"http://127.0.0.1:{port}/v1", "none")
+    uvicorn = [sys.executable, "-m", "uvicorn", "--log-level", "warning"]
+    app = ["--app-dir", str(_APP.parent), f"{_APP.stem}:app"]
+    return listening(name, lambda port: [*uvicorn, *app, "--port", str(port)], "none", log, cpu)

@@ -4,58 +4,40 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.peers.served import Served, free_port, serving
-from tests.benchmarks.processes import Child
+from tests.benchmarks.peers.served import Command, Served, listening, serving
 
 MODEL: Final = "bench"
 
 
 def enginebay(
-    name: str,
-    model: Path,
-    logs: Path,
-    *,
-    backend: str = "transformers",
-    options: Mapping[str, str | int],
+    name: str, model: Path, log: Path, options: Mapping[str, str | int]
 ) -> AbstractContextManager[Served]:
-    """One model on ``backend`` with these options of its."""
-    return serving(
-        name,
-        lambda port: _command(logs, port, backend, str(model), options),
-        MODEL,
-        logs / f"{name}.log",
-    )
+    """One model on the transformers backend with these options."""
+    return serving(name, _command(log, "transformers", str(model), options), MODEL, log)
 
 
-@contextmanager
-def enginebay_toy(logs: Path, streams: int, cpus: Sequence[int]) -> Iterator[Served]:
+def enginebay_toy(name: str, log: Path, streams: int, cpu: int) -> AbstractContextManager[Served]:
     """The engine that only hashes, so that all time is the server's. It speaks bytes, not pieces:
     only a client that counts frames can ask it.
     """
-    port = free_port()
-    command = _command(logs, port, "toy", "toy", {"max_sequences": streams})
-    with Child(command, logs / "enginebay-toy.log", cpus=cpus) as child:
-        yield Served("EngineBay, toy engine", child, f"http://127.0.0.1:{port}/v1", MODEL)
+    return listening(name, _command(log, "toy", "toy", {"max_sequences": streams}), MODEL, log, cpu)
 
 
-def _command(
-    logs: Path, port: int, backend: str, model: str, options: Mapping[str, str | int]
-) -> list[str]:
-    logs.mkdir(parents=True, exist_ok=True)
-    config = logs / f"enginebay-{backend}.toml"
-    settings = [f"{key} = {json.dumps(value)}" for key, value in options.items()]
+def _command(log: Path, backend: str, model: str, options: Mapping[str, str | int]) -> Command:
+    config = log.with_suffix(".toml")
     lines = [
         f"[models.{MODEL}]",
         f"backend = {json.dumps(backend)}",
         f"model = {json.dumps(model)}",
         f"[models.{MODEL}.options]",
-        *settings,
+        *(f"{key} = {json.dumps(value)}" for key, value in options.items()),
     ]
+    config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("\n".join(lines) + "\n")
-    serve = [sys.executable, "-m", "enginebay_server", "serve"]
-    return [*serve, "--config", str(config), "--port", str(port)]
+    serve = [sys.executable, "-m", "enginebay_server", "serve", "--config", str(config)]
+    return lambda port: [*serve, "--port", str(port)]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Final
 
+from tests.benchmarks.machine import core_count
 from tests.benchmarks.peers.served import Served, serving
 
-_WRITER = Path(__file__).parents[1] / "gguf_file.py"
+_WRITER: Final = Path(__file__).parents[1] / "gguf_file.py"
 
 
 def llama_cpp(
-    name: str, python: Path, model: Path, logs: Path, *, context: int
+    name: str, python: Path, model: Path, log: Path, *, context: int
 ) -> AbstractContextManager[Served]:
     """It answers one request at a time. By default a new request ends the running one, logits are
     computed for the whole prompt, and half of the cores are used: none of these here.
@@ -25,8 +26,8 @@ def llama_cpp(
         "model": file,
         "model_alias": "bench",
         "n_ctx": context,
-        "n_threads": os.cpu_count(),
-        "n_threads_batch": os.cpu_count(),
+        "n_threads": core_count(),
+        "n_threads_batch": core_count(),
         "logits_all": False,
         "interrupt_requests": False,
         "host": "127.0.0.1",
@@ -36,5 +37,5 @@ def llama_cpp(
         name,
         lambda port: [python, "-m", "llama_cpp.server", *words, "--port", str(port)],
         "bench",
-        logs / f"{name}.log",
+        log,
     )

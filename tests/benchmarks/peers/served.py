@@ -12,16 +12,19 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tests.benchmarks.client import ask_all
-from tests.benchmarks.processes import Child
+from tests.benchmarks.processes import Child, ChildDied
 from tests.benchmarks.wave import Answered, Ask, make_wave, require_whole
 
-READY: Final = 600.0
+READY: Final = 300.0
 """Seconds until the first answer: loading, and what compiles."""
+
+Command = Callable[[int], Sequence[str | Path]]
+"""Makes the command line for a port."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A server that has answered once. ``url`` is the base URL."""
+    """``url`` is the base URL, ``model`` what requests call the model."""
 
     name: str
     child: Child
@@ -29,6 +32,7 @@ class Served:
     model: str
 
     def run(self, wave: Sequence[Ask]) -> list[Answered]:
+        """Raises ChildDied where the server has."""
         self.child.require_alive()
         return ask_all(self.url, self.model, wave)
 
@@ -38,21 +42,27 @@ class Served:
 
 
 @contextmanager
-def serving(
-    name: str,
-    command: Callable[[int], Sequence[str | Path]],
-    model: str,
-    log: Path,
-    *,
-    cpus: Sequence[int] = (),
-) -> Iterator[Served]:
-    """Start ``command(port)``, wait for a whole answer, and stop it with the block."""
+def serving(name: str, command: Command, model: str, log: Path) -> Iterator[Served]:
+    """Start ``command``, wait for a whole answer, and stop it with the block."""
     port = free_port()
-    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    with Child(command(port), log, variables=offline, cpus=cpus) as child:
-        served = Served(name, child, f"http://127.0.0.1:{port}/v1", model)
+    with Child(command(port), log) as child:
+        served = Served(name, child, _url(port), model)
         _wait_ready(served)
         yield served
+
+
+@contextmanager
+def listening(name: str, command: Command, model: str, log: Path, cpu: int) -> Iterator[Served]:
+    """The same on one core, for a server whose answers are no pieces: wait until it listens."""
+    port = free_port()
+    with Child(command(port), log, cpus=[cpu]) as child:
+        served = Served(name, child, _url(port), model)
+        _wait_open(served)
+        yield served
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}/v1"
 
 
 def _wait_ready(served: Served) -> None:
@@ -67,8 +77,8 @@ def _wait_ready(served: Served) -> None:
         time.sleep(0.3)
 
 
-def wait_open(served: Served) -> None:
-    """Until somebody listens there; raises ChildDied."""
+def _wait_open(served: Served) -> None:
+    """Raises ChildDied."""
     parts = urlsplit(served.url)
     ends = time.monotonic() + READY
     while time.monotonic() < ends:
@@ -79,6 +89,7 @@ def wait_open(served: Served) -> None:
             time.sleep(0.1)
         else:
             return
+    raise ChildDied(f"nobody listens at {served.url} after {READY:.0f} s")
 
 
 def free_port() -> int:
