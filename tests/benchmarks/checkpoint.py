@@ -75,7 +75,7 @@ def make_checkpoint(shape: Shape, root: Path, device: str) -> None:
     directory = root / shape.name
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    _write_tokenizer(shape, directory)
+    write_tokenizer(shape, directory)
     _write_model(shape, directory, device)
     (directory / _STAMP).write_text(json.dumps(_facts(shape)))
 
@@ -108,7 +108,7 @@ def _write_model(shape: Shape, directory: Path, device: str) -> None:
     model.save_pretrained(directory)
 
 
-def _write_tokenizer(shape: Shape, directory: Path) -> None:
+def write_tokenizer(shape: Shape, directory: Path) -> None:
     """``tokenizer.json`` for the tokenizers library, and what AutoTokenizer asks for beside it."""
     vocabulary = {piece(token): token for token in range(shape.vocab_size)}
     split = {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated"}

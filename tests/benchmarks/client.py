@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -55,9 +56,10 @@ async def _ask_all(url: str, model: str, wave: Sequence[Ask]) -> list[Answered]:
 async def _ask(url: str, model: str, ask: Ask, progress: Callable[[int], None]) -> Answered:
     heard = _Heard(time.monotonic())
     try:
-        async for data in _post(f"{url}/chat/completions", _body(model, ask)):
-            heard.take(data)
-            progress(heard.tokens)
+        async with aclosing(_post(f"{url}/chat/completions", _body(model, ask))) as reply:
+            async for data in reply:
+                heard.take(data)
+                progress(heard.tokens)
     except (OSError, TimeoutError, asyncio.IncompleteReadError, BadReply, ValueError) as error:
         return heard.answer(f"{type(error).__name__}: {error}")
     return heard.answer()
@@ -108,7 +110,7 @@ def _content(event: bytes) -> str:
     return str((choices[0].get("delta") or {}).get("content") or "")
 
 
-async def _post(url: str, body: bytes) -> AsyncIterator[bytes]:
+async def _post(url: str, body: bytes) -> AsyncGenerator[bytes, None]:
     """The parts of the reply's body, as they come."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)

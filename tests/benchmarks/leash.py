@@ -1,4 +1,6 @@
-"""Run a command that dies with its parent: ``leash.py CPUS COMMAND…``, CPUS as ``0,1`` or ``-``.
+"""Run a command that dies with its parent: ``leash.py PARENT CPUS COMMAND…``.
+
+PARENT is its process id, for it may have died already; CPUS is as ``0,1``, or ``-`` for all.
 
 A process of its own because both must happen between fork and exec, and Python's own hook for that
 is not safe beside threads.
@@ -13,10 +15,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    cpus, *command = sys.argv[1:]
+    parent, cpus, *command = sys.argv[1:]
     if cpus != "-":
         os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        sys.exit("the parent has died")
     os.execvp(command[0], command)
 
 

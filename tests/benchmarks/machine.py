@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import platform
+import subprocess
+import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,7 @@ LOOK_SECONDS: Final = 2.0
 SPIN_SECONDS: Final = 0.5
 TURNS: Final = 3
 _STAT: Final = Path("/proc/stat")
+_SPIN: Final = Path(__file__).with_name("spin.py")
 
 
 class Busy(Exception):
@@ -65,10 +68,7 @@ def core_share(seconds: float = SPIN_SECONDS) -> float:
     """The least processor time per wall time that a loop on every core at once gets; the best of
     a few turns, for a short disturbance is none.
     """
-    cores = core_count()
-    with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        pool.map(_spin, [0.01] * cores)
-        return max(min(pool.map(_spin, [seconds] * cores, chunksize=1)) for _ in range(TURNS))
+    return max(min(_spin_everywhere(seconds)) for _ in range(TURNS))
 
 
 def core_count() -> int:
@@ -90,8 +90,11 @@ def _processor_times() -> tuple[int, int]:
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
-def _spin(seconds: float) -> float:
-    started, used = time.perf_counter(), time.process_time()
-    while time.perf_counter() - started < seconds:
-        sum(range(1000))
-    return (time.process_time() - used) / (time.perf_counter() - started)
+def _spin_everywhere(seconds: float) -> list[float]:
+    command = [sys.executable, str(_SPIN), str(seconds)]
+    with ExitStack() as stack:
+        children = [
+            stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            for _ in range(core_count())
+        ]
+        return [float(child.communicate()[0]) for child in children]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -26,9 +27,10 @@ class ChildDied(Exception):
 
 
 class Child:
-    """A process group, ended with the block whatever it does about signals, and with this process
-    if that is killed. It computes with as many threads as there are cores. ``cpus`` pins it.
-    stdout and stderr go to ``log``; with ``pipes`` stdin and stdout are the caller's.
+    """A process and all that it starts, ended with the block whatever they do about signals, and
+    with this process if that is killed. It computes with as many threads as there are cores.
+    ``cpus`` pins it. stdout and stderr go to ``log``; with ``pipes`` stdin and stdout are the
+    caller's.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Child:
         words = [str(word) for word in command]
         if _ON_LINUX:
             pins = ",".join(map(str, cpus)) or "-"
-            words = [sys.executable, str(_LEASH), pins, *words]
+            words = [sys.executable, str(_LEASH), str(os.getpid()), pins, *words]
         with log.open("w") as written:
             self.process = subprocess.Popen(
                 words,
@@ -100,23 +102,48 @@ class Child:
         self.process.stdin.flush()
 
     def stop(self) -> None:
-        """Ask, wait, then kill the whole group; safe to repeat."""
-        self._signal(signal.SIGTERM)
+        """Ask, wait, then kill whatever is left of all; safe to repeat."""
+        family = self._groups()
+        _signal_group(self.process.pid, signal.SIGTERM)
         self.thaw()
         ends = time.monotonic() + GRACE
         while self.process.poll() is None and time.monotonic() < ends:
             time.sleep(0.02)
-        self._signal(signal.SIGKILL)
+        for group in family:
+            _signal_group(group, signal.SIGKILL)
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
 
     def _signal(self, number: int) -> None:
-        try:
-            os.killpg(self.process.pid, number)
-        except ProcessLookupError:  # all of the group have ended
-            return
+        for group in self._groups():
+            _signal_group(group, number)
+
+    def _groups(self) -> list[int]:
+        """Process groups of all that descend from it: a server may give its engine one of its own.
+        Where there is no /proc, the first of them alone.
+        """
+        return list(dict.fromkeys([self.process.pid, *_groups_below(self.process.pid)]))
+
+
+def _groups_below(pid: int) -> Iterator[int]:
+    """Of the living descendants. The command's name, in brackets, may have spaces in it."""
+    children: dict[int, list[tuple[int, int]]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            _, parent, group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            children.setdefault(int(parent), []).append((int(stat.parent.name), int(group)))
+    waiting = [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        waiting += [child for child, _ in below]
+        yield from (led for _, led in below)
+
+
+def _signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # all of the group have ended
+        os.killpg(group, number)
 
 
 def _variables() -> dict[str, str]:

@@ -73,7 +73,7 @@ class Session:
     ) -> None:
         """All contenders hold still while the cores are looked at, before and after."""
         print(f"{name}: {title}", flush=True)
-        now = datetime.datetime.now(datetime.UTC).isoformat(" ", "minutes")
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
         before = Conditions(now, _commit(), core_share(), self.busy)
         measured = Measured(title, before, missing=missing)
         work(measured)
