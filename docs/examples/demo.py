@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -65,18 +66,45 @@ def running_server(backend: str) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "enginebay_server", "serve", "pocket"]
     command += ["--backend", backend, "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    log = ServerLog(server)
+    log.start()
     try:
         wait_until_healthy(server, port)
+        log.shown = False
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         stop(server)
+        log.join()
+    if server.returncode != 0:
+        print("".join(log.kept), file=sys.stderr)
     print(f"\n--- the server ended with exit code {server.returncode}")
     if server.returncode != 0:
         raise SystemExit("it should have been 0")
 
 
-def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:
+class ServerLog(threading.Thread):
+    """The server's log: shown while it loads, then kept, or it would stand amid the answers."""
+
+    def __init__(self, server: subprocess.Popen[str]) -> None:
+        super().__init__()
+        self.shown = True
+        self.kept: list[str] = []
+        self._server = server
+
+    def run(self) -> None:
+        assert self._server.stderr is not None
+        with self._server.stderr as lines:
+            for line in lines:
+                if self.shown:
+                    print(line, end="", file=sys.stderr, flush=True)
+                else:
+                    self.kept.append(line)
+
+
+def wait_until_healthy(server: subprocess.Popen[str], port: int) -> None:
     ends = time.monotonic() + START_SECONDS
     while time.monotonic() < ends:
         if server.poll() is not None:
@@ -89,7 +117,7 @@ def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:
     raise SystemExit(f"the server was not ready within {START_SECONDS:g} seconds")
 
 
-def stop(server: subprocess.Popen[bytes]) -> None:
+def stop(server: subprocess.Popen[str]) -> None:
     if server.poll() is None:
         server.send_signal(signal.SIGTERM)
     try:

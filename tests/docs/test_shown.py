@@ -89,9 +89,12 @@ def test_the_size_said_is_what_set_up_says() -> None:
 
 def test_the_demo_shown_is_the_demo() -> None:
     """After ``make pocket`` its answer has to be renewed on the page."""
-    printed = run(sys.executable, str(ROOT / "docs" / "examples" / "demo.py"))
+    demo = ROOT / "docs" / "examples" / "demo.py"
+    merged = "import subprocess, sys; subprocess.run([sys.executable, sys.argv[1]], stderr=1)"
+    printed = run(sys.executable, "-c", merged, str(demo))
     [shown] = [body for body in README.blocks("") if "assistant: " in body]
     assert shown in printed, printed
+    assert "POST" not in printed, "the server's log stands amid the answers"
 
 
 def test_the_sdk_snippet_prints_an_answer(served: Served) -> None:
