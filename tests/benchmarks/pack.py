@@ -12,7 +12,7 @@ import argparse
 import importlib.metadata
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,10 @@ NEEDED: Final = (
     "enginebay-transformers",
     "transformers[serving]",
 )
-THERE: Final = ("torch", "transformers", "accelerate", "numpy")
+THERE: Final = frozenset(
+    ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "huggingface-hub", "numpy")
+)
+"""With whatever these need themselves."""
 PLATFORMS: Final = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_12")
 
 
@@ -47,35 +50,34 @@ def main() -> None:
 
 
 def missing(python: str) -> list[str]:
-    """Names of distributions that are needed beyond those that are there, but for ours."""
-    ours = {name for name in closure(NEEDED, python) if name.startswith("enginebay")}
-    return sorted(closure(NEEDED, python) - closure(THERE, python) - ours)
-
-
-def closure(roots: Iterable[str], python: str) -> set[str]:
-    """Canonical names of ``roots`` and of all that they require on Linux with this Python."""
+    """Canonical names of all that is needed on Linux with this Python, but for what is there and
+    for ours.
+    """
     found: dict[str, set[str]] = {}
-    waiting = [Requirement(root) for root in roots]
+    waiting = [Requirement(root) for root in NEEDED]
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
-        extras = {"", *wanted.extras}
-        if name in found and extras <= found[name]:
-            continue
-        found[name] = found.get(name, set()) | extras
-        waiting += _required(name, found[name], python)
-    return set(found)
+        extras = found.get(name, set()) | {"", *wanted.extras}
+        if found.get(name) != extras:
+            found[name] = extras
+            waiting += _required(name, extras, python)
+    return sorted(name for name in found if name not in THERE and not name.startswith("enginebay"))
 
 
 def _required(name: str, extras: set[str], python: str) -> Iterator[Requirement]:
+    """Of what is there, only what its extras add."""
+    system = {"python_version": python, "python_full_version": f"{python}.0"}
+    system |= {"sys_platform": "linux", "platform_machine": "x86_64"}
     for text in importlib.metadata.requires(name) or ():
         wanted = Requirement(text)
-        system = {"python_version": python, "python_full_version": f"{python}.0"}
-        system |= {"sys_platform": "linux", "platform_machine": "x86_64"}
-        if wanted.marker is None or any(
-            wanted.marker.evaluate({**system, "extra": extra}) for extra in extras
-        ):
+        told = [extra for extra in extras if _holds(wanted, {**system, "extra": extra})]
+        if told and not (name in THERE and "" in told):
             yield wanted
+
+
+def _holds(wanted: Requirement, environment: dict[str, str]) -> bool:
+    return wanted.marker is None or wanted.marker.evaluate(environment)
 
 
 if __name__ == "__main__":
