@@ -22,12 +22,14 @@ class Pace:
         self._per_id: float | None = None
 
     def observe(self, decode_rows: int, prompt_ids: int, seconds: float) -> None:
-        """Take note of a step that was run."""
+        """Take note of a step that was run. A prompt's cost is what it adds to a decode step: one
+        that runs alone reads the weights too, which beside decoding are read anyway.
+        """
         if decode_rows and not prompt_ids:
             self._decode = _blend(self._decode, seconds)
-        elif prompt_ids >= FEWEST:
-            decoding = (self._decode or 0.0) if decode_rows else 0.0
-            self._per_id = _blend(self._per_id, max(seconds - decoding, 1e-7) / prompt_ids)
+        elif prompt_ids >= FEWEST and self._decode is not None:
+            added = max(seconds - self._decode, 1e-7)
+            self._per_id = _blend(self._per_id, added / prompt_ids)
 
     def prompt_ids(self, decoding: bool) -> int:
         """How many to run in the next step."""

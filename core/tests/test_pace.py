@@ -1,0 +1,47 @@
+"""How much of a prompt the scheduler runs beside those who decode."""
+
+from __future__ import annotations
+
+from enginebay_core.engine.pace import FEWEST, FIRST_GUESS, MOST, PATIENCE, Pace
+
+WEIGHTS, PER_ID = 0.1, 0.001
+"""Seconds to read the weights once, and for each prompt id beside that."""
+
+
+def ran(pace: Pace, decode_rows: int, prompt_ids: int) -> float:
+    seconds = WEIGHTS + PER_ID * prompt_ids
+    pace.observe(decode_rows, prompt_ids, seconds)
+    return seconds
+
+
+def test_all_of_a_prompt_when_nobody_decodes() -> None:
+    assert Pace().prompt_ids(decoding=False) == MOST
+
+
+def test_a_short_prompt_that_ran_alone_does_not_make_prompts_look_dear() -> None:
+    pace = Pace()
+    ran(pace, 0, 31)
+    ran(pace, 1, 0)
+    ran(pace, 0, 31)
+    assert abs(pace.prompt_ids(decoding=True) - PATIENCE * WEIGHTS / PER_ID) <= 1
+
+
+def test_a_first_prompt_alone_tells_nothing_yet() -> None:
+    pace = Pace()
+    ran(pace, 0, 31)
+    ran(pace, 1, 0)
+    assert pace.prompt_ids(decoding=True) == FIRST_GUESS
+
+
+def test_a_step_with_a_prompt_stays_within_patience() -> None:
+    pace = Pace()
+    for _ in range(3):
+        step = ran(pace, 8, 0)
+        assert ran(pace, 8, pace.prompt_ids(decoding=True)) <= (1 + PATIENCE) * step + PER_ID
+
+
+def test_dear_prompts_still_get_on() -> None:
+    pace = Pace()
+    pace.observe(1, 0, 0.001)
+    pace.observe(1, 100, 10.0)
+    assert pace.prompt_ids(decoding=True) == FEWEST
