@@ -253,3 +253,13 @@ async def test_the_context_is_a_limit_to_the_id() -> None:
         assert len(await ids_of(generator, ask(10, 6))) == 6
         with pytest.raises(ContextLengthExceeded, match="16 tokens; the prompt has 10 and 7"):
             await ids_of(generator, ask(10, 7))
+
+
+async def test_requests_of_one_burst_begin_in_one_step() -> None:
+    with toy(max_sequences=4, step_seconds=0.2) as generator:
+        await ids_of(generator, ask(4, 3))  # from it the engine learns what a step costs
+        before = generator.steps
+        first = asyncio.create_task(ids_of(generator, ask(30, 3)))
+        await asyncio.sleep(0.003)
+        await asyncio.gather(first, ids_of(generator, ask(40, 3)))
+        assert generator.steps - before == 3

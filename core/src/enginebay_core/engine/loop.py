@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 10.0
 
+LONGEST_BURST = 10
+"""So many times the wait for company, and an idle engine begins with those who have come."""
+
 
 class EngineLoop:
     """Starts its thread at once; ``close`` ends it and closes the engine on that same thread."""
@@ -86,11 +89,22 @@ class EngineLoop:
     def _drain_inbox(self) -> bool:
         """Sleep while there is nothing to do; False when it is time to end."""
         with self._wake:
-            while not (self._inbox or self._closing) and self.scheduler.idle:
-                self._wake.wait()
+            if self.scheduler.idle:
+                self._wake.wait_for(lambda: self._inbox or self._closing)
+                self._gather()
             while self._inbox:
                 self._inbox.popleft()()
             return not self._closing
+
+    def _gather(self) -> None:
+        """Requests of one burst come within milliseconds; begun one by one they would cost a step
+        each.
+        """
+        wait = self.scheduler.pace.company
+        deadline = time.monotonic() + LONGEST_BURST * wait
+        while wait and not self._closing and time.monotonic() < deadline:
+            if not self._wake.wait(wait):
+                return
 
     def _step(self) -> None:
         plan = self.scheduler.plan()

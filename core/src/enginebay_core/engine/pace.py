@@ -14,6 +14,14 @@ SWIFTNESS = 0.3
 """Weight of the newest observation: costs drift with the context's length."""
 
 
+COMPANY = 0.05
+"""An idle engine lets this part of a decode step go by for more requests to come: prompts that
+begin together read the weights once."""
+
+SHORTEST_SLEEP = 0.001
+"""Seconds; less is not worth a sleep."""
+
+
 class Pace:
     """Learns the cost of steps, in seconds."""
 
@@ -38,6 +46,14 @@ class Pace:
         if self._decode is None or self._per_id is None:
             return FIRST_GUESS
         return max(FEWEST, min(MOST, int(PATIENCE * self._decode / self._per_id)))
+
+    @property
+    def company(self) -> float:
+        """Seconds for which nobody must have come before an idle engine begins; 0 when it is to
+        begin at once.
+        """
+        wait = COMPANY * (self._decode or 0.0)
+        return wait if wait >= SHORTEST_SLEEP else 0.0
 
 
 def _blend(old: float | None, new: float) -> float:

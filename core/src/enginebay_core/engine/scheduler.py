@@ -48,7 +48,7 @@ class Scheduler:
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
         self._slots = SlotTable(spec)
-        self._pace = Pace()
+        self.pace = Pace()
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._decode_next = False
@@ -124,7 +124,7 @@ class Scheduler:
         self, plan: Plan, sampled: Items[Sampled], seconds: float
     ) -> list[tuple[Sequence, GenerationStep]]:
         """Take the step's results: what each reader is to be told."""
-        self._pace.observe(plan.decoding, plan.prompt_ids, seconds)
+        self.pace.observe(plan.decoding, plan.prompt_ids, seconds)
         for sequence, row in zip(plan.sequences, plan.batch.rows, strict=True):
             assert sequence.slot is not None
             sequence.slot.length += len(row.ids)
@@ -212,7 +212,7 @@ class Scheduler:
     def _prefill(self, filling: list[Sequence], decoding: bool) -> list[tuple[Sequence, int]]:
         if self._spec.batching == "single":
             return [(s, s.remaining) for s in filling[:1]]
-        return list(_chunks(filling, self._pace.prompt_ids(decoding)))
+        return list(_chunks(filling, self.pace.prompt_ids(decoding)))
 
 
 def _chunks(filling: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:
