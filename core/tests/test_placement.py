@@ -1,6 +1,7 @@
 """Opening a model: what is composed, and what each kind of failure says."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,15 @@ from enginebay_core.api import (
     GenerationRequest,
     ModelError,
     PluginNotFound,
+    Progress,
     RequestError,
     SamplingParams,
 )
 from enginebay_core.config import Defaults, ModelConfig
 from enginebay_core.placement import RunningModel, open_model, placement_of
+from enginebay_core.placement.loading import load_engine
 from enginebay_core.plugins import BACKENDS, resolve_model
+from enginebay_core.toy import ToyBackend, ToyEngine, ToyOptions
 
 InstallPlugin = Callable[..., Path]
 
@@ -203,3 +207,17 @@ async def test_an_engine_with_its_own_scheduler_is_kept_from_bad_requests(
         for prompt in ((), (300,), (1,) * 9):
             with pytest.raises(RequestError):
                 await anext(model.generator.generate(GenerationRequest(prompt, 1)))
+
+
+def test_the_thread_that_loads_ends_so_that_its_openmp_workers_do(tmp_path: Path) -> None:
+    class Remembering(ToyBackend):
+        def load(self, model: Path, options: ToyOptions, progress: Progress) -> ToyEngine:
+            threads.append(threading.current_thread())
+            return super().load(model, options, progress)
+
+    threads: list[threading.Thread] = []
+    engine = load_engine("toy", Remembering(), tmp_path, ToyOptions(), quiet)
+    assert isinstance(engine, ToyEngine)
+    [loader] = threads
+    assert loader is not threading.current_thread()
+    assert not loader.is_alive()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from enginebay_core.api import (
     Backend,
@@ -15,19 +19,40 @@ from enginebay_core.api import (
     StepEngine,
 )
 
+_LoadedT = TypeVar("_LoadedT")
+
 
 def load_engine(
     name: str, backend: Backend[Any], directory: Path, options: Any, progress: Progress
 ) -> Generator | StepEngine:
-    """``backend.load``, with whatever it raises turned into ModelError."""
+    """``backend.load``, on a thread that ends with it; whatever it raises becomes ModelError."""
     try:
-        return backend.load(directory, options, progress)
+        return _run_alone(partial(backend.load, directory, options, progress), f"load-{name}")
     except (EngineBayError, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise ModelError(
             f"backend {name!r} failed to load the model: {type(error).__name__}: {error}"
         ) from error
+
+
+def _run_alone(load: Callable[[], _LoadedT], name: str) -> _LoadedT:
+    """OpenMP keeps a team of workers for every thread that has computed, until that thread ends.
+    With more workers than cores they sleep between the operations of a step, which then takes half
+    as long again: so no thread but the engine's may be left with a team.
+    """
+    outcome: Future[_LoadedT] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(load())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    thread.join()
+    return outcome.result()
 
 
 def require_engine(name: str, engine: Generator | StepEngine, *, queue_is_set: bool) -> None:
