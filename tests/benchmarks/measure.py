@@ -37,6 +37,7 @@ def _repeat(
     scenario: Scenario, contender: Contender, wave: Sequence[Ask], measured: Measured
 ) -> bool:
     def work() -> None:
+        contender.prepare(wave)  # who was held still has cold caches
         figures = scenario.run(contender, wave)
         measured.add(contender.name, figures)
         said = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
