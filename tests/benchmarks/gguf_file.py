@@ -60,11 +60,16 @@ def describe(writer: Any, config: dict[str, Any]) -> None:
 
 
 def add_tokenizer(writer: Any, directory: Path) -> None:
-    """The longest match first, which among pieces of one length is the only one there is."""
+    """The longest match first, which among pieces of one length is the only one there is.
+
+    The server takes "" for the stop token where there is none, and stops at once: so the last
+    piece, which one answer in thousands will have, is made one.
+    """
     vocabulary = json.loads((directory / "tokenizer.json").read_text())["model"]["vocab"]
     template = json.loads((directory / "tokenizer_config.json").read_text())["chat_template"]
     writer.add_tokenizer_model("rwkv")
     writer.add_token_list(sorted(vocabulary, key=lambda text: vocabulary[text]))
+    writer.add_eos_token_id(len(vocabulary) - 1)
     writer.add_token_types([gguf.TokenType.NORMAL] * len(vocabulary))
     writer.add_chat_template(template)
 
