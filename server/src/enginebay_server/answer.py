@@ -40,6 +40,11 @@ class Answer:
         cached = sum(choice.cached_tokens for choice in self.choices if choice.leads)
         return Usage(self.prompt_tokens, completion, cached)
 
+    @property
+    def reasoning_tokens(self) -> int:
+        """How many of the usage's completion tokens were thinking."""
+        return sum(choice.reasoning_tokens for choice in self.choices)
+
 
 def new_id(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex}"

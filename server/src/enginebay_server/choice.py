@@ -27,7 +27,8 @@ class Delta:
 
 class Choice:
     """``completion_tokens`` counts the ids that made the answer: no stop id, nothing past a stop
-    string, and exact once the deltas have ended. ``cached_tokens`` counts the prompt's ids that
+    string, and exact once the deltas have ended; ``reasoning_tokens`` those of its thinking, tags
+    included. ``cached_tokens`` counts the prompt's ids that
     the engine did not have to compute. ``ledger`` is there where logprobs were asked for.
     """
 
@@ -41,6 +42,7 @@ class Choice:
     ) -> None:
         self.index = index
         self.completion_tokens = 0
+        self.reasoning_tokens = 0
         self.cached_tokens = 0
         self._generator = generator
         self._request = request
@@ -74,6 +76,7 @@ class Choice:
         if finish == "stop" and self._called:
             finish = "tool_calls"
         self.completion_tokens += part.settled
+        self.reasoning_tokens += part.thinking
         logprobs = None
         if self._ledger is not None:
             self._ledger.add(step.logprobs, part)

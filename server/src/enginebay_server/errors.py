@@ -42,6 +42,13 @@ class BodyTooSlow(RequestError):
     code = "request_timeout"
 
 
+class ResponseNotKept(RequestError):
+    """Somebody asks for an earlier response; nothing is kept."""
+
+    status = 404
+    code = "response_not_found"
+
+
 class ModelLoading(Overloaded):
     """The model is configured and on its way."""
 

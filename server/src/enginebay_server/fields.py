@@ -152,3 +152,16 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Names that other servers honour and that change answers, with what to do here instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFields:
+    """Names that an endpoint knows beside those that it honours."""
+
+    refused: Mapping[str, Refusal]
+    elsewhere: Mapping[str, str]
+    without_effect: frozenset[str]
+
+
+KNOWN_FIELDS: Final = KnownFields(REFUSED, ELSEWHERE, NO_EFFECT)
+"""Chat and plain completions."""

@@ -6,7 +6,7 @@ A stream makes one frame per token, so what is the same in all of them is encode
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -14,6 +14,7 @@ from enginebay_core.api import Usage
 from enginebay_server.answer import Answer
 from enginebay_server.call_json import call_delta, whole_calls
 from enginebay_server.choice import Delta
+from enginebay_server.errors import WireError
 from enginebay_server.logprobs import Told, chat_logprobs, completion_logprobs
 from enginebay_server.parsers import CallPart
 
@@ -54,7 +55,7 @@ class Whole:
 
 
 class Shape(Protocol):
-    """How one endpoint writes an answer."""
+    """How one endpoint writes one answer: as frames of a stream, or whole."""
 
     def opening(self, index: int) -> bytes:
         """The frame before a choice's first delta; empty where there is none."""
@@ -62,9 +63,19 @@ class Shape(Protocol):
 
     def frames(self, delta: Delta) -> bytes: ...
 
-    def usage(self, usage: Usage) -> bytes: ...
+    def closing(self, usage: Usage | None) -> bytes:
+        """The end of a stream; ``usage`` where it was asked for."""
+        ...
 
-    def whole(self, choices: Sequence[Whole]) -> dict[str, Any]: ...
+    def failure(self, error: WireError) -> bytes:
+        """The end of a stream whose answer failed after the first byte."""
+        ...
+
+    def add(self, delta: Delta) -> None:
+        """Collect it for ``whole``."""
+        ...
+
+    def whole(self) -> dict[str, Any]: ...
 
 
 def dumps(value: Any) -> bytes:
@@ -76,9 +87,9 @@ def dumps(value: Any) -> bytes:
     return text.encode()
 
 
-def error_frame(body: Mapping[str, Any]) -> bytes:
+def error_frame(error: WireError) -> bytes:
     """A failure after the first byte, then the end of the stream."""
-    return b"data: " + dumps(body) + b"\n\n" + DONE
+    return b"data: " + dumps(error.body()) + b"\n\n" + DONE
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
@@ -97,9 +108,18 @@ class _Frames:
         head = {"id": answer.id, "object": kind, "created": answer.created, "model": answer.model}
         self._head = b"data: " + dumps(head)[:-1] + b',"choices":['
         self._before = [self._head + b'{"index":%d,' % choice.index for choice in answer.choices]
+        self._collected = [Whole() for _ in answer.choices]
 
-    def usage(self, usage: Usage) -> bytes:
-        return self._head + b'],"usage":' + dumps(usage_body(usage)) + b"}\n\n"
+    def closing(self, usage: Usage | None) -> bytes:
+        if usage is None:
+            return DONE
+        return self._head + b'],"usage":' + dumps(usage_body(usage)) + b"}\n\n" + DONE
+
+    def failure(self, error: WireError) -> bytes:
+        return error_frame(error)
+
+    def add(self, delta: Delta) -> None:
+        self._collected[delta.index].add(delta)
 
 
 class ChatShape(_Frames):
@@ -121,13 +141,13 @@ class ChatShape(_Frames):
             return self._content[delta.index] + text + b'},"finish_reason":null}]}\n\n'
         return self._uncommon(delta)
 
-    def whole(self, choices: Sequence[Whole]) -> dict[str, Any]:
+    def whole(self) -> dict[str, Any]:
         return {
             "id": self._answer.id,
             "object": "chat.completion",
             "created": self._answer.created,
             "model": self._answer.model,
-            "choices": [_chat_choice(index, whole) for index, whole in enumerate(choices)],
+            "choices": [_chat_choice(*numbered) for numbered in enumerate(self._collected)],
             "usage": usage_body(self._answer.usage),
         }
 
@@ -174,7 +194,7 @@ class CompletionShape(_Frames):
             + (b',"logprobs":' + told + b',"finish_reason":' + finish + b"}]}\n\n")
         )
 
-    def whole(self, choices: Sequence[Whole]) -> dict[str, Any]:
+    def whole(self) -> dict[str, Any]:
         return {
             "id": self._answer.id,
             "object": "text_completion",
@@ -187,7 +207,7 @@ class CompletionShape(_Frames):
                     "logprobs": completion_logprobs(whole.logprobs),
                     "finish_reason": whole.finish,
                 }
-                for index, whole in enumerate(choices)
+                for index, whole in enumerate(self._collected)
             ],
             "usage": usage_body(self._answer.usage),
         }

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from enginebay_server.admission import Admitted
 from enginebay_server.answer import Answer
-from enginebay_server.frames import Shape, Whole, dumps
+from enginebay_server.frames import Shape, dumps
 from enginebay_server.presence import while_connected
 from enginebay_server.schema.common import GenerationFields
 from enginebay_server.stream import EventStream, events
@@ -27,11 +27,11 @@ async def reply(
     """Raises what made the generation fail, and ClientDisconnect; then nothing runs any more."""
     if fields.stream:
         frames = events(answer, shape, usage=fields.include_usage)
-        stream = EventStream(frames, keep_alive, admitted.headers)
+        stream = EventStream(frames, keep_alive, admitted.headers, shape.failure)
         await while_connected(request, stream.prime())
         return stream
-    whole = await while_connected(request, _collect(answer))
-    return json_response(shape.whole(whole), headers=admitted.headers)
+    await while_connected(request, _collect(answer, shape))
+    return json_response(shape.whole(), headers=admitted.headers)
 
 
 def json_response(
@@ -40,9 +40,7 @@ def json_response(
     return Response(dumps(body), status, headers, "application/json")
 
 
-async def _collect(answer: Answer) -> list[Whole]:
-    choices = [Whole() for _ in answer.choices]
+async def _collect(answer: Answer, shape: Shape) -> None:
     async with aclosing(answer.deltas()) as deltas:
         async for delta in deltas:
-            choices[delta.index].add(delta)
-    return choices
+            shape.add(delta)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from starlette.responses import Response
@@ -13,15 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from enginebay_core.api import EngineBayError, EngineClosed
 from enginebay_server.answer import Answer
-from enginebay_server.errors import wire_error
-from enginebay_server.frames import DONE, Shape, error_frame
+from enginebay_server.errors import WireError, wire_error
+from enginebay_server.frames import Shape, error_frame
 from enginebay_server.presence import disconnected
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 KEEP_ALIVE = b": keep-alive\n\n"
-CUT_OFF = error_frame(
-    wire_error(EngineClosed("The server stopped before the answer was done.")).body()
-)
+CUT_OFF = wire_error(EngineClosed("The server stopped before the answer was done."))
 """For an engine that does not end its own answers when it is closed."""
 
 log = logging.getLogger(__name__)
@@ -37,24 +35,30 @@ async def events(answer: Answer, shape: Shape, *, usage: bool) -> AsyncGenerator
             else:
                 opened.add(delta.index)
                 yield shape.opening(delta.index) + shape.frames(delta)
-    yield (shape.usage(answer.usage) if usage else b"") + DONE
+    yield shape.closing(answer.usage if usage else None)
 
 
 class EventStream(Response):
     """Sends frames as they come and ``: keep-alive`` when none does for ``keep_alive`` seconds.
 
-    The generation ends with the client: when it leaves, ``frames`` is closed.
+    The generation ends with the client: when it leaves, ``frames`` is closed. What fails meanwhile
+    is told in the frame that ``failure`` makes of it.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, frames: AsyncGenerator[bytes, None], keep_alive: float, headers: Mapping[str, str]
+        self,
+        frames: AsyncGenerator[bytes, None],
+        keep_alive: float,
+        headers: Mapping[str, str],
+        failure: Callable[[WireError], bytes] = error_frame,
     ) -> None:
         self.status_code = 200
         self.background = None
         self._frames = frames
         self._keep_alive = keep_alive
+        self._failure = failure
         self._first: asyncio.Future[bytes] | None = None
         self._sent_at = 0.0
         self.init_headers({**HEADERS, **headers})
@@ -81,7 +85,8 @@ class EventStream(Response):
         except asyncio.CancelledError:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-            await send({"type": "http.response.body", "body": CUT_OFF, "more_body": False})
+            body = self._failure(CUT_OFF)
+            await send({"type": "http.response.body", "body": body, "more_body": False})
             raise
         finally:
             sending.cancel()
@@ -107,7 +112,7 @@ class EventStream(Response):
         except Exception as error:
             if not isinstance(error, EngineBayError):
                 log.exception("a stream failed")
-            await self._send(send, error_frame(wire_error(error).body()))
+            await self._send(send, self._failure(wire_error(error)))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, frame: bytes) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from enginebay_core.api import JsonValue, RequestError, UnsupportedField
 from enginebay_core.placement import RunningModel
 from enginebay_core.plugins.suggest import suggest
 from enginebay_server.errors import quote
-from enginebay_server.fields import ELSEWHERE, NO_EFFECT, REFUSED
+from enginebay_server.fields import KNOWN_FIELDS, KnownFields
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.common import GenerationFields
 
@@ -19,18 +21,29 @@ MAX_NAMED: Final = 32
 
 def ignored_names(fields: GenerationFields, model: RunningModel, *, reject: bool) -> Iterator[str]:
     """Names that nobody knows, after everything known has been refused or found harmless."""
-    known = [*type(fields).model_fields, *REFUSED, *NO_EFFECT, *ELSEWHERE]
-    for name, value in (fields.model_extra or {}).items():
-        if value is None or name in NO_EFFECT or _refuse_known(name, value):
-            continue
-        _refuse_unknown(name, suggest(name, known), reject)
-        yield name
+    yield from unknown_names(fields, KNOWN_FIELDS, reject=reject)
     for name in _nested_unknown(fields):
-        _refuse_unknown(name, None, reject)
+        refuse_unknown(name, None, reject=reject)
         yield name
     for name in _not_done(fields, model):
         if reject:
             raise UnsupportedField(f"{name} has no effect here; remove it.", param=name)
+        yield name
+
+
+def unknown_names(fields: BaseModel, known: KnownFields, *, reject: bool) -> Iterator[str]:
+    """Those at the top of a request. Raises RequestError for those that may not be ignored."""
+    names = [
+        *type(fields).model_fields,
+        *known.refused,
+        *known.without_effect,
+        *known.elsewhere,
+    ]
+    for name, value in (fields.model_extra or {}).items():
+        harmless = value is None or name in known.without_effect
+        if harmless or _refuse_known(name, value, known):
+            continue
+        refuse_unknown(name, suggest(name, names), reject=reject)
         yield name
 
 
@@ -44,18 +57,19 @@ def _not_done(fields: GenerationFields, model: RunningModel) -> Iterator[str]:
         yield "messages[].reasoning_content"
 
 
-def _refuse_known(name: str, value: JsonValue) -> bool:
+def _refuse_known(name: str, value: JsonValue, known: KnownFields) -> bool:
     """True for a known field that asks for nothing. Raises for one that asks for something."""
-    refusal = REFUSED.get(name)
+    refusal = known.refused.get(name)
     if refusal and refusal.asks_for_nothing(value):
         return True
-    reason = refusal.reason if refusal else ELSEWHERE.get(name)
+    reason = refusal.reason if refusal else known.elsewhere.get(name)
     if reason:
         raise UnsupportedField(f"{name} is not supported: {reason}.", param=name)
     return False
 
 
-def _refuse_unknown(name: str, near: str | None, reject: bool) -> None:
+def refuse_unknown(name: str, near: str | None, *, reject: bool) -> None:
+    """Raises RequestError where the name is near a known one, or the server takes no others."""
     if near is not None:
         raise RequestError(
             f"{quote(name)} is no field of this request; did you mean {near!r}?",

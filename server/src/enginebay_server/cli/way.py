@@ -25,7 +25,7 @@ from enginebay_server.admission import admit, fit
 from enginebay_server.answer import Answer, chat_choice, new_id
 from enginebay_server.cli.token_text import TokenText, token_text, token_texts
 from enginebay_server.conversation import conversation_of
-from enginebay_server.frames import ChatShape, Whole
+from enginebay_server.frames import ChatShape
 from enginebay_server.parsers import Dialect, PlainReader, ReasoningReader
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.reading import read
@@ -123,13 +123,14 @@ async def wrap(model: RunningModel, dialect: Dialect, run: GenerationRequest) ->
         choice = chat_choice(0, model, (), run, dialect=dialect)
         return Answer(name, model.name, len(run.prompt), (choice,))
 
-    whole, collected = answer(), Whole()
+    whole = answer()
+    shape = ChatShape(whole)
     async for delta in whole.deltas():
-        collected.add(delta)
+        shape.add(delta)
     streamed = replace(answer(), created=whole.created)
     frames = [frame async for frame in events(streamed, ChatShape(streamed), usage=True)]
     text = b"".join(frames).decode()
-    return Wire(ChatShape(whole).whole([collected]), tuple(text.rstrip("\n").split("\n\n")))
+    return Wire(shape.whole(), tuple(text.rstrip("\n").split("\n\n")))
 
 
 class _Replay:

@@ -24,7 +24,8 @@ class Part:
     """What became known of an answer. ``settled`` counts the ids that this settles, as in
     ``Piece``; ``thought`` are the places of those that are no content (thinking, calls, and the
     tags of either), ascending, where 0 is the oldest id that was not settled before. The others
-    among them are the oldest that are left. ``stopped`` says that the answer ends here: a stop
+    among them are the oldest that are left. ``thinking`` counts those that are thinking or its
+    tags. ``stopped`` says that the answer ends here: a stop
     string was found, or the only call that was allowed is complete.
     """
 
@@ -34,6 +35,7 @@ class Part:
     stopped: bool = False
     thought: tuple[int, ...] = ()
     calls: tuple[CallPart, ...] = ()
+    thinking: int = 0
 
 
 class PartsReader(Protocol):
@@ -55,4 +57,5 @@ def joined(one: Part, other: Part) -> Part:
         one.stopped or other.stopped,
         one.thought + tuple([one.settled + place for place in other.thought]),
         one.calls + other.calls,
+        one.thinking + other.thinking,
     )

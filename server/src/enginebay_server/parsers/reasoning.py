@@ -18,7 +18,7 @@ PAIRS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 """The control tokens around thinking, by the name that a config may give."""
 
-_TAG: Final = Part(settled=1, thought=(0,))
+_TAG: Final = Part(settled=1, thought=(0,), thinking=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ReasoningReader:
         nothing, as a second opening, is dropped all the same, before the text that is held back.
         """
         if thinking == self._thinking:
-            return Part(settled=1, thought=(0 if thinking else self._held,))
+            return Part(settled=1, thought=(0 if thinking else self._held,), thinking=1)
         held = self.flush()
         self._thinking = thinking
         self._reader = self._open_reasoning() if thinking else self._open_content()
@@ -118,4 +118,5 @@ class ReasoningReader:
         text = self._newlines + text
         shown = text.rstrip("\n")
         self._newlines = text[len(shown) :]
-        return Part("", shown, part.settled, part.stopped, tuple(range(part.settled)))
+        places = tuple(range(part.settled))
+        return Part("", shown, part.settled, part.stopped, places, thinking=part.settled)

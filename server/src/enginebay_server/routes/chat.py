@@ -29,7 +29,8 @@ async def create_chat_completion(request: Request) -> Response:
     service = Service.of(request)
     body = await read_object(request, service.settings.max_body_bytes)
     fields = read(ChatRequest, body)
-    admitted, answer = await while_connected(request, _begin(fields, service, tenant_of(request)))
+    begun = begin_chat(fields, service, tenant_of(request))
+    admitted, answer = await while_connected(request, begun)
     service.note_ignored(admitted.ignored)
     return await reply(
         request,
@@ -41,7 +42,7 @@ async def create_chat_completion(request: Request) -> Response:
     )
 
 
-async def _begin(fields: ChatRequest, service: Service, tenant: str) -> tuple[Admitted, Answer]:
+async def begin_chat(fields: ChatRequest, service: Service, tenant: str) -> tuple[Admitted, Answer]:
     """Everything before the engine starts; no work of its is wasted on a bad request."""
     model = service.models.running(fields.model)
     settings = service.settings

@@ -1,4 +1,4 @@
-"""The fields that chat and plain completions share."""
+"""The fields that all endpoints that generate share."""
 
 from __future__ import annotations
 
@@ -25,15 +25,11 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class GenerationFields(BaseModel):
+class SamplingFields(BaseModel):
     """Bounds are OpenAI's where OpenAI has the field, else those of the engines that do."""
 
     model_config = STRICT
 
-    model: str = Field(min_length=1, max_length=256)
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
     min_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
     stop: Annotated[list[StopText] | None, BeforeValidator(_as_list)] = Field(
         default=None, max_length=4, description="A string or up to four."
@@ -52,6 +48,15 @@ class GenerationFields(BaseModel):
         default=None, max_length=4096, description="Token ids, as strings, to what is added."
     )
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
+
+
+class GenerationFields(SamplingFields):
+    """What chat and plain completions share."""
+
+    model: str = Field(min_length=1, max_length=256)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
     n: int = Field(default=1, ge=1, le=128)
     user: str | None = Field(default=None, max_length=1024)
 

@@ -45,12 +45,14 @@ def _request_error(error: ValidationError) -> RequestError:
 
 
 def param_of(loc: tuple[int | str, ...]) -> str:
-    """``("messages", 0, "content")`` as ``messages[0].content``; union tags are left out."""
+    """``("messages", 0, "content")`` as ``messages[0].content``; union tags are left out, as are
+    those that say so by a colon.
+    """
     text = ""
     for index, part in enumerate(loc):
         if isinstance(part, int):
             text += f"[{part}]"
-        elif not (part in _TAGS and index and _is_tag(loc, index)):
+        elif not (part.startswith(":") or (part in _TAGS and index and _is_tag(loc, index))):
             text += f".{part}" if text else _shown(part)
     return text
 
