@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from enginebay_core.api import EngineBayError, JsonValue
 from enginebay_core.placement import Placement, process_is_installed
 from enginebay_core.testing.contract import BackendContract
+from enginebay_core.testing.progress import watch_checks
 from enginebay_core.testing.report import build_report, join_reports, write_json, write_table
 from enginebay_core.testing.session import run_checks
 
@@ -50,7 +51,7 @@ def report_contract(
 def report_contracts(
     contracts: Sequence[type[BackendContract]], report: Path | None, output: TextIO | None
 ) -> int:
-    """One report of one backend in several placements."""
+    """One report of one backend in several placements; how far it is goes to stderr."""
     output = output or sys.stdout
     outcomes = []
     for contract in contracts:
@@ -59,7 +60,8 @@ def report_contracts(
         except EngineBayError as error:
             output.write(f"{contract.backend}: nothing was tested. {error}\n")
             return UNUSABLE
-        outcomes.append(build_report(contract, bench, run_checks(contract)))
+        watch = watch_checks(f"{contract.backend}, {contract.placement}", sys.stderr)
+        outcomes.append(build_report(contract, bench, run_checks(contract, watch=watch)))
     outcome = join_reports(outcomes)
     write_table(outcome, output)
     if report is not None:

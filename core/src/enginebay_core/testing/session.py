@@ -14,6 +14,8 @@ from typing import Any, Final, Literal
 import pytest
 
 from enginebay_core.testing.contract import BackendContract
+from enginebay_core.testing.embedders import EmbedderContract
+from enginebay_core.testing.progress import Watch
 
 Status = Literal["passed", "failed", "skipped", "deviates"]
 
@@ -44,10 +46,12 @@ class CheckResult:
 
 
 def run_checks(
-    contract: type[BackendContract], only: Collection[str] | None = None
+    contract: type[BackendContract | EmbedderContract],
+    only: Collection[str] | None = None,
+    watch: Watch = lambda done, total: None,
 ) -> list[CheckResult]:
     """Run the checks of a contract class, or those named; in the order in which they ran."""
-    plugin = _Collector(contract, only)
+    plugin = _Collector(contract, only, watch)
     with tempfile.TemporaryDirectory() as empty, _environment(AUTOLOAD, "1"):
         ini = Path(empty) / "pytest.ini"
         ini.write_text("[pytest]\n")
@@ -61,8 +65,15 @@ def run_checks(
 class _Collector:
     """Puts the class where pytest looks for tests, and takes down how they end."""
 
-    def __init__(self, contract: type[BackendContract], only: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        contract: type[BackendContract | EmbedderContract],
+        only: Collection[str] | None,
+        watch: Watch,
+    ) -> None:
         self.results: dict[str, CheckResult] = {}
+        self._total = 0
+        self._watch = watch
         self._only = only
         self._module = types.ModuleType("test_contract")
         self._module.__dict__["TestContract"] = contract
@@ -77,6 +88,8 @@ class _Collector:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self._only is not None:
             items[:] = [item for item in items if item.name in self._only]
+        self._total = len(items)
+        self._watch(0, self._total)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = report.nodeid.rsplit("::", 1)[-1]
@@ -84,6 +97,8 @@ class _Collector:
         tells = report.when == "call" or report.outcome != "passed"
         if tells and (known is None or known.status == "passed" or report.failed):
             self.results[name] = _result(name, report)
+        if report.when == "teardown":
+            self._watch(len(self.results), self._total)
 
 
 def _result(name: str, report: pytest.TestReport) -> CheckResult:
