@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from enginebay_core.api import Backend, ConfigError, EngineOptions, JsonValue
+from enginebay_core.grammar import GrammarLimits
 from enginebay_core.plugins import BACKENDS, list_plugins, load_backend
 from enginebay_core.plugins.suggest import suggest
 from enginebay_core.text.template_messages import RESERVED
@@ -59,6 +60,20 @@ class Deadlines(BaseModel):
     step: float = Field(120.0, gt=0, description="Any other step.")
 
 
+class Grammars(BaseModel):
+    """What structured outputs may ask for; more is refused with a 400 that names the schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bytes: int = Field(65_536, ge=64, description="JSON Schemas of one request, together.")
+    depth: int = Field(32, ge=1, le=64, description="Levels that a schema may nest.")
+    seconds: float = Field(5.0, gt=0, description="Compiling one grammar.")
+    cached: int = Field(64, ge=0, description="Compiled grammars that are kept.")
+
+    def limits(self) -> GrammarLimits:
+        return GrammarLimits(self.bytes, self.depth, self.seconds, self.cached)
+
+
 class ModelConfig(BaseModel):
     """One ``[models.NAME]`` table."""
 
@@ -76,6 +91,9 @@ class ModelConfig(BaseModel):
         default=Defaults(), description="Request fields' values where a request has none."
     )
     queue: Queue = Field(default=Queue(), description="Who may wait, and for how long.")
+    grammar: Grammars = Field(
+        default=Grammars(), description="Bounds of structured outputs and of their schemas."
+    )
     tokenizer: str | None = Field(
         None, description="Name of an installed tokenizer. Default: the backend's choice."
     )
@@ -89,14 +107,26 @@ class ModelConfig(BaseModel):
         default_factory=list,
         description="Variables of the chat template that clients may set, by chat_template_kwargs.",
     )
+    control_in_prompts: bool = Field(
+        True,
+        description="Whether a text that is sent to /v1/completions may spell control tokens, as "
+        "fill-in-the-middle needs. false: they are text there too.",
+    )
     required: bool = Field(False, description="Without this model the server counts as unhealthy.")
     placement: Literal["process", "inline"] | None = Field(
         None,
         description="'process': a process of its own, whose crash costs no other model. 'inline': "
         "the server's process. Default: 'process', but for the toy.",
     )
+    environment: str | None = Field(
+        None,
+        description="The Python environment of that process, made by `enginebay env create`. "
+        "Default: the one that the backend must have, if any.",
+    )
     python: str | None = Field(
-        None, description="The interpreter of that process. Default: the server's own."
+        None,
+        description="The interpreter of that process. Default: the environment's, else the "
+        "server's own.",
     )
     pass_env: list[str] = Field(
         default_factory=list,
@@ -111,11 +141,14 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _only_a_process_has_these(self) -> Self:
-        said = self.model_fields_set & {"python", "pass_env", "deadlines", "restarts"}
+        own = {"environment", "python", "pass_env", "deadlines", "restarts"}
+        said = self.model_fields_set & own
         if self.placement == "inline" and said:
             raise ValueError(
                 f"{sorted(said)[0]!r} is for placement 'process'; remove it, or placement 'inline'"
             )
+        if self.environment is not None and self.python is not None:
+            raise ValueError("'environment' and 'python' both choose an interpreter; remove one")
         return self
 
     @field_validator("template_kwargs")
@@ -155,12 +188,14 @@ def _explain_one(fault: ErrorDetails, model: type[BaseModel], where: str) -> str
     path = [str(part) for part in fault["loc"]]
     key = ".".join([where, *path] if where else path)
     if fault["type"] == "extra_forbidden":
-        near = suggest(path[-1], _keys_at(model, path[:-1]))
-        meant = f"; did you mean {near!r}?" if near else ""
-        return f"{key}: unknown setting{meant}"
+        known = _keys_at(model, path[:-1])
+        near = suggest(path[-1], known)
+        meant = f"did you mean {near!r}?" if near else f"there is {', '.join(known) or 'none here'}"
+        return f"{key}: unknown setting; {meant}"
     if fault["type"] == "missing":
         return f"{key}: this setting is missing"
-    return f"{key}: {fault['msg']} (it is {fault['input']!r})"
+    rule = fault["msg"].removeprefix("Value error, ").replace("a valid dictionary", "a table")
+    return f"{key}: {rule.replace('Input should', 'it should')} (it is {fault['input']!r})"
 
 
 def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:

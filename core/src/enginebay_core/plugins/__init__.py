@@ -1,13 +1,14 @@
-"""Finds and loads what other distributions offer: backends, tokenizers, models
-and exporters.
+"""Finds and loads what other distributions offer: backends, tokenizers, models, exporters
+and environments.
 
 The protocol version is part of the group's name, so it is known before any code runs.
 """
 
-from enginebay_core.plugins.models import resolve_model
+from enginebay_core.plugins.models import require_model_name, resolve_model
 from enginebay_core.plugins.probe import probe_plugin
 from enginebay_core.plugins.registry import (
     BACKENDS,
+    ENVIRONMENTS,
     EXPORTERS,
     GROUPS,
     MODELS,
@@ -22,6 +23,7 @@ from enginebay_core.plugins.registry import (
 
 __all__ = [
     "BACKENDS",
+    "ENVIRONMENTS",
     "EXPORTERS",
     "GROUPS",
     "MODELS",
@@ -33,5 +35,6 @@ __all__ = [
     "load_plugin",
     "load_tokenizer",
     "probe_plugin",
+    "require_model_name",
     "resolve_model",
 ]

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from enginebay_core.api import ModelError, Progress
 from enginebay_core.plugins.registry import MODELS, list_plugins, load_plugin
+from enginebay_core.plugins.suggest import suggest
 
 HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+(@[\w.\-/]+)?")
 FILES: Final = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py")
@@ -20,18 +21,29 @@ def resolve_model(name: str, progress: Progress) -> Path:
 
     Raises ModelError when it is none of them.
     """
-    if any(plugin.name == name for plugin in list_plugins(MODELS)):
+    require_model_name(name)
+    if name in _installed():
         return cast("Callable[[], Path]", load_plugin(MODELS, name))()
     directory = Path(name).expanduser()
-    if directory.is_dir():
-        return directory.resolve()
-    if HUB_ID.fullmatch(name) and not name.startswith((".", "~")):
-        return _download(name, progress)
-    known = ", ".join(plugin.name for plugin in list_plugins(MODELS)) or "none"
+    return directory.resolve() if directory.is_dir() else _download(name, progress)
+
+
+def require_model_name(name: str) -> None:
+    """Raises ModelError for what is no model whatever the network may hold; imports no plugin."""
+    known = _installed()
+    hub_id = HUB_ID.fullmatch(name) and not name.startswith((".", "~"))
+    if name in known or hub_id or Path(name).expanduser().is_dir():
+        return
+    near = suggest(name, known)
+    meant = f"; did you mean {near!r}?" if near else ""
     raise ModelError(
-        f"model {name!r} is no directory, no installed model (installed: {known}) and no Hugging "
-        "Face id (owner/name)"
+        f"model {name!r} is no directory, no installed model (installed: "
+        f"{', '.join(known) or 'none'}) and no Hugging Face id (owner/name){meant}"
     )
+
+
+def _installed() -> list[str]:
+    return [plugin.name for plugin in list_plugins(MODELS)]
 
 
 def _download(name: str, progress: Progress) -> Path:
@@ -50,4 +62,8 @@ def _download(name: str, progress: Progress) -> Path:
         )
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"model {name!r} could not be fetched: {reason}") from error
+        raise ModelError(
+            f"model {name!r} could not be fetched: {reason.removeprefix('Got: ')}. It takes a "
+            "network that reaches the Hugging Face Hub, or the mirror that HF_ENDPOINT names; "
+            "without one, give the directory of a model"
+        ) from error

@@ -22,7 +22,8 @@ BACKENDS: Final = "enginebay.backends.v1"
 TOKENIZERS: Final = "enginebay.tokenizers.v1"
 MODELS: Final = "enginebay.models.v1"
 EXPORTERS: Final = "enginebay.exporters.v1"
-GROUPS: Final = (BACKENDS, TOKENIZERS, MODELS, EXPORTERS)
+ENVIRONMENTS: Final = "enginebay.environments.v1"
+GROUPS: Final = (BACKENDS, TOKENIZERS, MODELS, EXPORTERS, ENVIRONMENTS)
 
 
 @dataclass(frozen=True, slots=True, order=True)

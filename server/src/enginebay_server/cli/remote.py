@@ -97,7 +97,8 @@ class Remote:
             yield
         except httpx.ConnectError as error:
             raise RemoteError(
-                f"nobody answers at {self.url} ({error}); start a server with: enginebay serve"
+                f"nobody answers at {self.url} ({error}); start a server with: enginebay serve; "
+                "or name the one that runs with --url"
             ) from None
         except httpx.TimeoutException:
             raise RemoteError(f"{self.url} took too long to answer") from None

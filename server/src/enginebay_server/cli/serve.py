@@ -71,7 +71,10 @@ def with_one_model(
     options: Mapping[str, Any],
     config: Path | None,
 ) -> dict[str, Any]:
-    """Says so when there is a config that this passes over."""
+    """Says so when there is a config that this passes over. Raises ModelError before anything is
+    opened for what cannot be a model.
+    """
+    from enginebay_core.plugins import require_model_name
     from enginebay_server.cli.model_choice import model_tables
     from enginebay_server.config import DEFAULT_FILE
     from enginebay_server.config.sources import merge
@@ -81,6 +84,8 @@ def with_one_model(
             "a config has its own models; give either --config or MODEL, --backend and --option",
             param_hint="--config",
         )
+    if model is not None:
+        require_model_name(model)
     if DEFAULT_FILE.is_file():
         typer.echo(f"./{DEFAULT_FILE} is not read: the model is named here", err=True)
     return merge(settings, {"models": model_tables(model, backend, options)})
