@@ -188,3 +188,24 @@ def test_values_out_of_range_name_their_field(field: str, value: float) -> None:
 def test_bias_out_of_range_names_the_id() -> None:
     with pytest.raises(RequestError, match=r"logit_bias\[7\]"):
         SamplingParams(logit_bias={7: 101.0})
+
+
+@pytest.mark.parametrize("vocabulary", [40, 3000, 90_000])
+def test_a_batch_gives_each_row_what_it_gets_alone(vocabulary: int) -> None:
+    logits = np.random.default_rng(3).normal(0, 3, (12, vocabulary)).astype(np.float32)
+    logits[4] = 1.0  # all equal
+    kinds: list[dict[str, Any]] = [
+        {"temperature": 0},
+        {"temperature": 1},
+        {"temperature": 0.01},
+        {"temperature": 0.8, "top_p": 0.9},
+        {"temperature": 1, "presence_penalty": 1},
+        {"temperature": 1, "logprobs": 2},
+    ]
+    rows = [
+        SampleRow(11 - place, SamplingParams(seed=place, **kinds[place % 6]), (1, 2), (3,) * place)
+        for place in range(12)
+    ]
+    together = NumpySampling().sample(logits, rows)
+    assert together == [sample_row(logits[row.index], row) for row in rows]
+    assert len({sampled.id for sampled in together}) > 6

@@ -7,6 +7,7 @@ change it. Built from 32-bit integer steps that every array library can repeat e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -36,33 +37,70 @@ def gumbel(key: tuple[int, int], ids: npt.NDArray[np.int64]) -> npt.NDArray[np.f
     """Standard Gumbel noise for each id: adding it to logits and taking the argmax samples from
     their softmax (Gumbel, 1954; Maddison et al., 2014).
     """
-    noise: npt.NDArray[np.float64] = -np.log(-np.log(_uniform(key, ids)))
-    return noise
+    return _gumbel(_words(np.array([key], np.uint32), ids[None])[0])
 
 
 def gumbel_argmax(
     key: tuple[int, int], ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
 ) -> int:
-    """The id with the highest ``scores + gumbel(key, ids)``, the first of equals.
+    """The id with the highest ``scores + gumbel(key, ids)``, the first of equals."""
+    return int(ids[_argmax([key], ids[None], scores[None])[0]])
 
-    Over a whole vocabulary the logarithms are most of the work, so they are spared where an id
-    cannot win: to beat ``best`` it needs -log(u) < exp(score - best), and 1 - u is less than
-    -log(u).
+
+def gumbel_argmax_rows(
+    keys: Sequence[tuple[int, int]], scores: npt.NDArray[np.float64]
+) -> list[int]:
+    """The same for ``scores`` of shape (rows, vocabulary), each row with its own key."""
+    best: list[int] = _argmax(keys, np.arange(scores.shape[1])[None], scores).tolist()
+    return best
+
+
+def _argmax(
+    keys: Sequence[tuple[int, int]], ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Places in the rows of ``scores``; ``ids`` has one row for each, or one for all."""
+    words = _words(np.array(keys, np.uint32), ids)
+    able = _able(words, scores)
+    rows, places = np.nonzero(able)
+    totals = scores[able] + _gumbel(words[able])
+    highest = np.maximum.reduceat(totals, np.flatnonzero(np.diff(rows, prepend=-1)))
+    winners = np.flatnonzero(totals == highest[rows])
+    _, first = np.unique(rows[winners], return_index=True)
+    best: npt.NDArray[np.int64] = places[winners[first]]
+    return best
+
+
+def _able(words: npt.NDArray[np.uint32], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """What could win. Over a whole vocabulary the logarithms are most of the work, so they are
+    spared where an id cannot: to beat the ``best`` of the likely ones, another needs -log(u) <
+    exp(score - best), where its score is at most ``least``, and 1 - u is less than -log(u).
     """
-    if ids.size > FEW:
-        likely = np.argpartition(scores, -FEW)[-FEW:]
-        best = (scores[likely] + gumbel(key, ids[likely])).max()
-        chance = np.exp(np.minimum(scores - best, 0.0))
-        able = np.flatnonzero(1.0 - _uniform(key, ids) <= chance)
-        ids, scores = ids[able], scores[able]
-    return int(ids[(scores + gumbel(key, ids)).argmax()])
+    if scores.shape[1] <= FEW:
+        return np.ones(scores.shape, np.bool_)
+    likely = np.argpartition(scores, -FEW, axis=1)[:, -FEW:]
+    high = np.take_along_axis(scores, likely, 1)
+    best = (high + _gumbel(np.take_along_axis(words, likely, 1))).max(1)
+    chance = np.exp(np.minimum(high.min(1) - best, 0.0))
+    lucky = np.maximum(0.0, (1.0 - chance) * 2.0**32 - 1).astype(np.uint32)
+    able: npt.NDArray[np.bool_] = words >= lucky[:, None]
+    np.put_along_axis(able, likely, True, 1)
+    return able
 
 
-def _uniform(key: tuple[int, int], ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """In (0, 1), both ends excluded."""
-    mixed = _mix32(_mix32(ids.astype(np.uint32) ^ np.uint32(key[0])) + np.uint32(key[1]))
-    uniform: npt.NDArray[np.float64] = (mixed.astype(np.float64) + 0.5) * 2.0**-32
-    return uniform
+def _gumbel(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+    """From 32 random bits; their uniform number lies in (0, 1), both ends excluded."""
+    uniform = (words.astype(np.float64) + 0.5) * 2.0**-32
+    noise: npt.NDArray[np.float64] = -np.log(-np.log(uniform))
+    return noise
+
+
+def _words(keys: npt.NDArray[np.uint32], ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """32 random bits for each id, of shape (keys, ids)."""
+    words = ids.astype(np.uint32) ^ keys[:, :1]
+    _mix32(words)
+    words += keys[:, 1:]
+    _mix32(words)
+    return words
 
 
 def _mix64(value: int) -> int:
@@ -71,8 +109,10 @@ def _mix64(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def _mix32(value: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Overflow of uint32 arrays wraps, which is what the mixer wants."""
-    value = (value ^ (value >> np.uint32(16))) * np.uint32(NOISE_MULTIPLIERS[0])
-    value = (value ^ (value >> np.uint32(15))) * np.uint32(NOISE_MULTIPLIERS[1])
-    return value ^ (value >> np.uint32(16))
+def _mix32(value: npt.NDArray[np.uint32]) -> None:
+    """In place. Overflow of uint32 arrays wraps, which is what the mixer wants."""
+    value ^= value >> np.uint32(16)
+    value *= np.uint32(NOISE_MULTIPLIERS[0])
+    value ^= value >> np.uint32(15)
+    value *= np.uint32(NOISE_MULTIPLIERS[1])
+    value ^= value >> np.uint32(16)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from enginebay_core.api.noise import gumbel_argmax, noise_key
+from enginebay_core.api.noise import gumbel_argmax, gumbel_argmax_rows, noise_key
 from enginebay_core.api.sampling import (
     Sampled,
     SamplerMemory,
@@ -25,6 +25,9 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Ids: TypeAlias = npt.NDArray[np.int64]
 
 
+IN_CACHE = 2**17
+"""Logits that are worked on at once."""
+
 _NUCLEUS_TRIES = (256, 4096, 32_768, 2**31)
 
 
@@ -33,10 +36,14 @@ class NumpySampling:
 
     def sample(self, logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
         """One choice per row; ``logits`` is not changed."""
-        if len(rows) > 1 and all(_plainly_greedy(row) for row in rows):
-            best = logits[[row.index for row in rows]].argmax(axis=-1)
-            return [Sampled(token) for token in best.tolist()]
-        return [sample_row(logits[row.index], row) for row in rows]
+        if len(rows) == 1:
+            return [sample_row(logits[rows[0].index], rows[0])]
+        chosen: dict[int, Sampled] = {}
+        for sample, kind in ((_sample_greedy, _plainly_greedy), (_sample_drawn, _plainly_drawn)):
+            group = [row for row in rows if kind(row)]
+            if group:
+                chosen |= zip((id(row) for row in group), sample(logits, group), strict=True)
+        return [chosen.get(id(row)) or sample_row(logits[row.index], row) for row in rows]
 
 
 def sample_row(logits: Floats, row: SampleRow) -> Sampled:
@@ -51,9 +58,36 @@ def sample_row(logits: Floats, row: SampleRow) -> Sampled:
     return with_logprobs(chosen, logits, row.params.logprobs)
 
 
+def _sample_greedy(logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
+    best = logits[[row.index for row in rows]].argmax(axis=-1)
+    return [Sampled(token) for token in best.tolist()]
+
+
+def _sample_drawn(logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
+    """From the whole vocabulary, as many rows at once as stay in the processor's cache."""
+    count = max(1, IN_CACHE // logits.shape[1])
+    chosen: list[int] = []
+    for start in range(0, len(rows), count):
+        some = rows[start : start + count]
+        keys = [noise_key(row.params.seed or 0, row.choice, len(row.output)) for row in some]
+        temperatures = np.array([row.params.temperature for row in some])
+        scores = _scale(logits[[row.index for row in some]], temperatures[:, None])
+        chosen += gumbel_argmax_rows(keys, scores)
+    return [Sampled(token) for token in chosen]
+
+
 def _plainly_greedy(row: SampleRow) -> bool:
+    return row.params.temperature == 0 and _plain(row)
+
+
+def _plainly_drawn(row: SampleRow) -> bool:
     params = row.params
-    return params.temperature == 0 and params.logprobs is None and not _adjusts(row)
+    cut = params.top_k > 0 or params.top_p < 1 or params.min_p > 0
+    return params.temperature > 0 and not cut and _plain(row)
+
+
+def _plain(row: SampleRow) -> bool:
+    return row.params.logprobs is None and not _adjusts(row)
 
 
 def _adjusts(row: SampleRow) -> bool:
@@ -72,7 +106,7 @@ def adjust(logits: Floats, row: SampleRow) -> Floats:
     for token, bias in params.logit_bias.items():
         adjusted[token] += np.float32(bias)
     if row.mask is not None:
-        adjusted[~unpack_mask(row.mask, adjusted.size)] = -np.inf
+        np.copyto(adjusted, -np.inf, where=~unpack_mask(row.mask, adjusted.size))
     if row.banned:
         adjusted[list(row.banned)] = -np.inf
     return adjusted
@@ -118,15 +152,15 @@ def count_ids(memory: SamplerMemory, row: SampleRow, vocab_size: int) -> Counts:
 
 def unpack_mask(mask: npt.NDArray[np.int32], vocab_size: int) -> npt.NDArray[np.bool_]:
     """One flag per id from one bit per id, little end first."""
-    return np.unpackbits(mask.view(np.uint8), bitorder="little")[:vocab_size].astype(np.bool_)
+    flags = np.unpackbits(mask.view(np.uint8), bitorder="little", count=vocab_size)
+    return flags.view(np.bool_)
 
 
 def survivors(logits: Floats, params: SamplingParams) -> tuple[Ids, npt.NDArray[np.float64]]:
     """The ids that temperature, top_k, top_p and min_p leave, ascending, and their scaled
     logits. The most likely id always survives.
     """
-    with np.errstate(over="ignore"):  # at a temperature near 0 all but the best end at -inf
-        scores = (logits.astype(np.float64) - logits.max()) / params.temperature
+    scores = _scale(logits, params.temperature)
     ids: Ids = np.arange(scores.size)
     if 0 < params.top_k < scores.size:
         ids = keep_top_k(scores, params.top_k)
@@ -135,6 +169,15 @@ def survivors(logits: Floats, params: SamplingParams) -> tuple[Ids, npt.NDArray[
     if params.min_p > 0:
         ids = ids[np.exp(scores[ids]) >= params.min_p]
     return ids, scores[ids]
+
+
+def _scale(logits: Floats, temperature: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Below the best, which is 0, and divided by the temperature."""
+    with np.errstate(over="ignore"):  # at a temperature near 0 all but the best end at -inf
+        scores: npt.NDArray[np.float64] = logits.astype(np.float64)
+        scores -= logits.max(axis=-1, keepdims=True)
+        scores /= temperature
+    return scores
 
 
 def keep_top_k(scores: npt.NDArray[np.float64], count: int) -> Ids:
