@@ -13,6 +13,7 @@ from enginebay_core.api import EngineBayError
 from enginebay_core.plugins.suggest import suggest
 from enginebay_server.errors import INVALID, BodyTooLarge, WireError, quote, wire_error
 from enginebay_server.reply import json_response
+from enginebay_server.routes.absent import not_yet
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -54,6 +55,9 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _not_found(request: Request) -> str:
     path = request.scope["path"]
+    words = not_yet(path)
+    if words is not None:
+        return f"{quote(path)}: {words}"
     routes = [route for route in request.app.openapi()["paths"] if "{" not in route]
     near = _meant(path, routes)
     hint = f"did you mean {near}?" if near else "the API is under /v1."
@@ -72,7 +76,11 @@ def _meant(path: str, routes: list[str]) -> str | None:
     if ending:
         return max(ending, key=len)
     beginning = [route for route in routes if parts and route.startswith(wanted)]
-    return min(beginning, key=len, default=None) or suggest(wanted[:200], routes)
+    if beginning:
+        return min(beginning, key=len)
+    names = {route.removeprefix("/v1").strip("/"): route for route in routes}
+    near = suggest("/".join(parts)[:200], names)
+    return names[near] if near else None
 
 
 def _response(error: WireError) -> Response:

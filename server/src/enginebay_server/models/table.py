@@ -88,7 +88,10 @@ class ModelTable:
 
     async def load(self) -> None:
         """Returns when every model is ready or has failed; raises nothing."""
-        await asyncio.gather(*(self._load(entry) for entry in self.entries.values()))
+        entries = self.entries.values()
+        await asyncio.gather(*(self._load(entry) for entry in entries))
+        if all(entry.loaded is State.FAILED for entry in entries) and not self._closing:
+            log.error("no model could be loaded: stop the server, mend the reasons above, try again")
 
     def entry(self, name: str) -> ModelEntry:
         """By name or alias. Raises ModelNotFound, which lists what there is."""
