@@ -56,8 +56,14 @@ PROFILES = {
         ("-e", "./backends/transformers"),
     ),
     "onnx": Profile("ONNX Runtime: about 40 MB", ("-e", "./backends/onnx[cpu]")),
-    "dev": Profile("about 60 MB", ("-r", "requirements-dev.txt", "-e", "./backends/onnx")),
+    "optimum": Profile("next to nothing: it runs elsewhere", ("-e", "./backends/optimum")),
+    "dev": Profile(
+        "about 60 MB",
+        ("-r", "requirements-dev.txt", "-e", "./backends/onnx", "-e", "./backends/optimum"),
+    ),
 }
+ENVIRONMENTS = ("optimum",)
+"""Profiles whose engine gets an environment of its own, by the command that everyone has."""
 TESTED = ("server", "transformers", "dev")
 """What tests and checks need. The onnx backend is checked with them, and tested where its runtime
 is installed: `make test-all`.
@@ -86,7 +92,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("task", choices=list(TASKS), metavar="TASK", help="see below")
     parser.add_argument(
-        "--backend", default="", help="serve, demo: numpy (default), transformers or onnx"
+        "--backend", default="", help="serve, demo: numpy (default), or a folder of backends/"
     )
     parser.add_argument("--model", default="", help="serve: hub id, directory or installed model")
     parser.add_argument("--port", default="", help="serve: the port (default 8000)")
@@ -102,6 +108,7 @@ def parse() -> argparse.Namespace:
 
 def serve(arguments: argparse.Namespace) -> int:
     install(["server", *backend_profile(arguments)], arguments.torch_index)
+    make_environments(backend_profile(arguments), arguments.torch_index)
     command = [str(BIN / "enginebay"), "serve"]
     if arguments.backend or arguments.model:
         command.append(arguments.model or "pocket")
@@ -112,6 +119,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def demo(arguments: argparse.Namespace) -> int:
     install(["server", "dev", *backend_profile(arguments)], arguments.torch_index)
+    make_environments(backend_profile(arguments), arguments.torch_index)
     script = ROOT / "docs" / "examples" / "demo.py"
     return run([BIN / "python", script, *option("--backend", arguments.backend)])
 
@@ -124,6 +132,7 @@ def test(arguments: argparse.Namespace) -> int:
 def test_all(arguments: argparse.Namespace) -> int:
     """All of ``test``, then what makes environments of its own; pytest names what it skipped."""
     install(list(PROFILES), arguments.torch_index)
+    make_environments(list(PROFILES), arguments.torch_index)
     return pytest("-rs", *shlex.split(arguments.args))
 
 
@@ -167,6 +176,7 @@ def bench(arguments: argparse.Namespace) -> int:
 
 def setup(arguments: argparse.Namespace) -> int:
     install(list(PROFILES), arguments.torch_index)
+    make_environments(list(PROFILES), arguments.torch_index)
     print(f"ready: {BIN}")
     return 0
 
@@ -179,7 +189,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "check": (check, "ruff, mypy --strict, import-linter and the docs build"),
     "pocket": (pocket, "train the bundled model again"),
     "bench": (bench, "measure speed beside other servers; writes docs/benchmarks/results.md"),
-    "setup": (setup, "install everything, run nothing"),
+    "setup": (setup, "install every backend and tool, run nothing"),
 }
 
 
@@ -209,6 +219,15 @@ def install(profiles: list[str], torch_index: str) -> None:
     index = ["--extra-index-url", torch_index] if torch_index else []
     pip_install([*index, "-c", str(CONSTRAINTS), *requirements])
     STAMP.write_text(json.dumps({**present, **wanted}, indent=1))
+
+
+def make_environments(profiles: list[str], torch_index: str) -> None:
+    """What engines that cannot live in `.venv` need; done at once where they are up to date."""
+    for name in profiles:
+        if name in ENVIRONMENTS:
+            create = [str(BIN / "enginebay"), "env", "create", name]
+            if run([*create, *option("--index", torch_index)]) != 0:
+                raise SetupError(f"the environment {name!r} could not be made")
 
 
 def make_venv() -> None:

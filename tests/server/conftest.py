@@ -93,7 +93,7 @@ def running(config: Config) -> Iterator[Running]:
 
 def _wait_loaded(models: ModelTable) -> None:
     """``never`` is one that loads for ever."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     entries = [entry for name, entry in models.entries.items() if name != "never"]
     while any(entry.state is State.LOADING for entry in entries):
         assert time.monotonic() < deadline, "a model does not load"

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from tests.server.conftest import Config, Running
 
+from enginebay_core.api import EngineBayError
+from enginebay_core.environments import environment_of, interpreter_of
+
 CONFIG = """
 [models.chat]
 backend = "numpy"
@@ -17,9 +20,19 @@ model = "pocket"
 SWAPPED = {
     "transformers": 'options = { device = "cpu", dtype = "float32" }',
     "onnx": "options = { threads = 1 }",
+    "optimum": "options = { threads = 1 }",
 }
-NEEDED = {"transformers": "torch", "onnx": "onnxruntime"}
+NEEDED = {"transformers": "torch", "onnx": "onnxruntime", "optimum": "enginebay_optimum"}
 QUESTIONS = ["你好!请介绍一下你自己。", "Hello! Who are you?", "What is EngineBay?"]
+
+
+def require_environment(backend: str) -> None:
+    """Skips with the command where the backend must have one that is not made."""
+    name = environment_of(backend)
+    try:
+        _ = name and interpreter_of(name, "this test")
+    except EngineBayError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("backend", SWAPPED)
@@ -30,6 +43,7 @@ def test_two_lines_swap_the_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip(NEEDED[backend], reason=f"the {backend} backend is not installed")
+    require_environment(backend)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # exports go there
     swapped = CONFIG.replace('backend = "numpy"', f'backend = "{backend}"\n{SWAPPED[backend]}')
     numpy, other = (start(tomllib.loads(text)) for text in (CONFIG, swapped))

@@ -16,6 +16,7 @@ from typing import Final
 from enginebay_core.api import Progress
 
 POLL_SECONDS: Final = 0.2
+WAITING: Final = "waiting for another process that makes the same export"
 
 
 def cache_root() -> Path:
@@ -32,7 +33,7 @@ def publish(target: Path, build: Callable[[Path], None], progress: Progress) -> 
     a hidden directory beside it, which the next attempt removes.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target, progress):
+    with locked(target, progress, WAITING):
         if is_made(target):
             return
         remove_leftovers(target)
@@ -53,16 +54,18 @@ def is_made(target: Path) -> bool:
 
 
 @contextmanager
-def locked(target: Path, progress: Progress) -> Iterator[None]:
-    """One process at a time; the system lifts the lock of a process that dies."""
+def locked(target: Path, progress: Progress, waiting: str) -> Iterator[int]:
+    """One process at a time; the system lifts the lock of a process that dies, and of those to
+    which it had passed on the descriptor that this gives. ``waiting`` is told meanwhile.
+    """
     name = hashlib.sha256(str(target.resolve()).encode()).hexdigest()
     file = cache_root() / "locks" / f"{name}.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as lock:
         while not _try_lock(lock.fileno()):
-            progress("waiting for another process that makes the same export")
+            progress(waiting)
             time.sleep(POLL_SECONDS)
-        yield
+        yield lock.fileno()
 
 
 def remove_leftovers(target: Path) -> None:

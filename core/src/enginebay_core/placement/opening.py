@@ -37,7 +37,7 @@ def placement_of(config: ModelConfig) -> Placement:
     """
     if config.placement is not None:
         return config.placement
-    if config.python is not None:
+    if config.python is not None or config.environment is not None:
         return "process"
     own = find_plugin(BACKENDS, config.backend).distribution == CORE
     return "inline" if own else "process"

@@ -17,6 +17,7 @@ from enginebay_server.cli.bench import bench
 from enginebay_server.cli.chat import chat
 from enginebay_server.cli.config import config_commands
 from enginebay_server.cli.doctor import doctor
+from enginebay_server.cli.env import env_commands
 from enginebay_server.cli.explain import explain
 from enginebay_server.cli.export import export
 from enginebay_server.cli.models import models_commands
@@ -67,6 +68,7 @@ app.command()(export)
 app.add_typer(plugins_commands, name="plugins")
 app.add_typer(models_commands, name="models")
 app.add_typer(config_commands, name="config")
+app.add_typer(env_commands, name="env")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

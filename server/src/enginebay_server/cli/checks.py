@@ -10,14 +10,15 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 from enginebay_core.api import ConfigError
 from enginebay_core.plugins import PluginInfo
 from enginebay_server.cli.accelerator import look_at_nvidia, look_at_torch
+from enginebay_server.cli.check import Check
 from enginebay_server.cli.config_check import check_config
+from enginebay_server.cli.environments import check_environments
 from enginebay_server.cli.layers import read_layers
 from enginebay_server.cli.survey import Surveyed, installed_plugins, survey
 
@@ -26,19 +27,6 @@ LITTLE_DISK: Final = 5 * 1024**3
 CORE: Final = "enginebay-core"
 RELEASED_TOGETHER: Final = ("enginebay", CORE, "enginebay-server")
 _REQUIREMENT: Final = re.compile(r"^([\w.-]+)[^;]*;.*extra\s*==\s*['\"]([\w-]+)['\"]")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """``repair`` says what to do about a ``warn`` or ``fail``."""
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    found: str
-    repair: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def run_checks(config: Path | None) -> list[Check]:
@@ -51,6 +39,7 @@ def run_checks(config: Path | None) -> list[Check]:
         Check("torch", "ok", look_at_torch()),
         check_versions(installed_versions()),
         *check_plugins(survey(plugins), plugins),
+        *check_environments(),
         *check_extras(importlib.metadata.requires(CORE) or ()),
         *check_settings(config),
         check_port(config),

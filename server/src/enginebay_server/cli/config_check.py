@@ -17,7 +17,8 @@ from enginebay_core.api import (
     PluginBroken,
     PluginError,
 )
-from enginebay_core.config import parse_options
+from enginebay_core.config import ModelConfig, parse_options
+from enginebay_core.environments import environment_of, interpreter_of
 from enginebay_core.placement import placement_of, require_process
 from enginebay_core.plugins import MODELS, list_plugins, load_backend, resolve_model
 from enginebay_core.plugins.models import HUB_ID
@@ -56,6 +57,7 @@ def check_config(file: Path | None, command_line: Mapping[str, Any]) -> CheckedC
         try:
             errors += _failures(partial(_check_options, settings, name))
             errors += _failures(partial(_check_placement, settings, name))
+            warnings += _failures(partial(_check_environment, name, settings.models[name]))
         except PluginBroken as error:
             warnings.append(f"models.{name} cannot load: {error}")
         warnings += _failures(partial(_check_model, name, settings.models[name].model))
@@ -76,6 +78,17 @@ def _check_placement(settings: Settings, name: str) -> None:
     with suppress(PluginError):
         if placement_of(settings.models[name]) == "process":
             require_process(name)
+
+
+def _check_environment(name: str, config: ModelConfig) -> None:
+    """The one it names, or the one its backend must have. It may be made before the server starts,
+    so it is no error yet.
+    """
+    if config.python is not None or config.placement == "inline":
+        return
+    environment = config.environment or environment_of(config.backend)
+    if environment is not None:
+        interpreter_of(environment, f"models.{name}")
 
 
 def inline_risks(settings: Settings) -> Iterator[str]:

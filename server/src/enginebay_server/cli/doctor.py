@@ -26,7 +26,8 @@ def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
       enginebay doctor
       enginebay doctor --json | jq '.checks[] | select(.state != "ok")'
     """
-    from enginebay_server.cli.checks import Check, run_checks
+    from enginebay_server.cli.check import Check
+    from enginebay_server.cli.checks import run_checks
     from enginebay_server.cli.output import print_json
     from enginebay_server.cli.progress import show_progress
 

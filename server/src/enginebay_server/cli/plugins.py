@@ -213,6 +213,7 @@ def run_check(
 ) -> int:
     """The kit's exit code. Raises PluginNotFound first, and PluginBroken without pytest."""
     import importlib.util
+    import subprocess
 
     from enginebay_core.api import PluginBroken
     from enginebay_core.plugins import load_backend
@@ -220,8 +221,33 @@ def run_check(
     load_backend(name)
     if importlib.util.find_spec("pytest") is None:
         raise PluginBroken('the contract kit needs pytest: pip install "enginebay-core[testing]"')
+    from enginebay_core.environments import environment_of
     from enginebay_core.testing import run_contract
 
+    environment = environment_of(name)
+    if environment is not None:
+        command = command_there(environment, name, model, options)
+        command += ["--report", str(report)] if report else []
+        command += ["--placement", placement.value] if placement else []
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - composed above
     names: dict[Place, Placement] = {Place.inline: "inline", Place.process: "process"}
     placements = None if placement is None else (names[placement],)
     return run_contract(name, model, options, report, placements=placements)
+
+
+def command_there(
+    environment: str, name: str, model: str | None, options: dict[str, Any]
+) -> list[str]:
+    """What runs the kit in the environment that the backend must have. Raises ConfigError where
+    that is not made.
+    """
+    import json
+
+    from enginebay_core.environments import interpreter_of
+    from enginebay_core.plugins import resolve_model
+    from enginebay_core.testing.subject import default_model, ignore_progress
+
+    kit = [interpreter_of(environment, f"backend {name!r}"), "-I", "-m", "enginebay_core.testing"]
+    directory = resolve_model(model or default_model(name), ignore_progress)
+    settings = [f"--option={key}={json.dumps(value)}" for key, value in options.items()]
+    return [*kit, name, "--model", str(directory), *settings]

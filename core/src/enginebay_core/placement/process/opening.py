@@ -7,6 +7,7 @@ from pathlib import Path
 
 from enginebay_core.api import Progress, Tokenizer
 from enginebay_core.config import ModelConfig
+from enginebay_core.environments import environment_of, interpreter_of
 from enginebay_core.placement.checkpoint import CheckpointDefaults, read_checkpoint
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.generator import ProcessGenerator
@@ -45,11 +46,17 @@ def launch_of(name: str, config: ModelConfig) -> Launch:
         backend=config.backend,
         options=config.options,
         queue=(queue.length, queue.seconds) if queue else None,
-        python=config.python,
+        python=config.python or _interpreter(name, config),
         pass_env=tuple(config.pass_env),
         deadlines=config.deadlines,
         restarts=config.restarts,
     )
+
+
+def _interpreter(name: str, config: ModelConfig) -> str | None:
+    """That of the model's environment; None is the server's own."""
+    environment = config.environment or environment_of(config.backend)
+    return interpreter_of(environment, f"models.{name}") if environment else None
 
 
 @dataclass
