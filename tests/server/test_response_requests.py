@@ -34,7 +34,7 @@ def post(server: Running, model: str = "pocket", **body: Any) -> Any:
     [
         ({"input": None}, "input", "missing"),
         ({"input": 5}, "input", "string"),
-        ({"input": []}, "input", "at least 1"),
+        ({"input": []}, "input", "empty"),
         ({"input": [5]}, "input[0]", "dictionary"),
         ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role", "'developer'"),
         ({"input": [{"role": "user"}]}, "input[0].content", "missing"),

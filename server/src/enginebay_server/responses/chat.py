@@ -16,6 +16,7 @@ from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.common import SamplingFields
 from enginebay_server.schema.reading import read
 from enginebay_server.schema.responses import (
+    AllowedTools,
     FunctionTool,
     NamedFunction,
     OtherTool,
@@ -48,7 +49,7 @@ def chat_turn(fields: ResponseRequest, *, reject_unknown: bool) -> ChatTurn:
     else:
         for index, item in enumerate(fields.input):
             turns.add(item, f"input[{index}]")
-    names = Names({**turns.places, **_tool_places(fields)})
+    names = Names({**turns.places, **_tool_places(fields), **_choice_places(fields)})
     with names.spoken():
         return ChatTurn(read(ChatRequest, _chat_body(fields, turns)), names, ignored)
 
@@ -93,11 +94,27 @@ def _tool_places(fields: ResponseRequest) -> dict[str, str]:
     }
 
 
+def _choice_places(fields: ResponseRequest) -> dict[str, str]:
+    choice = fields.tool_choice
+    allowed = choice.tools if isinstance(choice, AllowedTools) else ()
+    return {
+        f"tool_choice.allowed_tools.tools[{index}].function": f"tool_choice.tools[{index}]"
+        for index, _ in enumerate(allowed)
+    }
+
+
 def _chat_choice(fields: ResponseRequest) -> Any:
     choice = fields.tool_choice
     if isinstance(choice, NamedFunction):
-        return {"type": "function", "function": {"name": choice.name}}
+        return _named(choice)
+    if isinstance(choice, AllowedTools):
+        allowed = {"mode": choice.mode, "tools": [_named(tool) for tool in choice.tools]}
+        return {"type": choice.type, choice.type: allowed}
     return choice
+
+
+def _named(function: NamedFunction) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": function.name}}
 
 
 def _response_format(wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "max_tokens": "max_output_tokens",
         "tools[].function": "tools[]",
         "tool_choice.function": "tool_choice",
+        "tool_choice.allowed_tools": "tool_choice",
         "reasoning_effort": "reasoning.effort",
         "response_format": "text.format",
         "response_format.json_schema": "text.format",

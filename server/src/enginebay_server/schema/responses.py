@@ -194,13 +194,26 @@ class NamedFunction(BaseModel):
     name: FunctionName
 
 
+class AllowedTools(BaseModel):
+    """Only some of the tools may be called."""
+
+    model_config = STRICT
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[NamedFunction] = Field(min_length=1, max_length=MAX_TOOLS)
+
+
 def _choice_kind(value: Any) -> str:
-    return ":named" if isinstance(value, dict) else ":mode"
+    if not isinstance(value, dict):
+        return ":mode"
+    return ":allowed" if value.get("type") == "allowed_tools" else ":named"
 
 
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag(":mode")]
-    | Annotated[NamedFunction, Tag(":named")],
+    | Annotated[NamedFunction, Tag(":named")]
+    | Annotated[AllowedTools, Tag(":allowed")],
     Discriminator(_choice_kind),
 ]
 
