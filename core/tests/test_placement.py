@@ -211,7 +211,7 @@ async def test_an_engine_with_its_own_scheduler_is_kept_from_bad_requests(
 
 def test_the_thread_that_loads_ends_so_that_its_openmp_workers_do(tmp_path: Path) -> None:
     class Remembering(ToyBackend):
-        def load(self, model: Path, options: ToyOptions, progress: Progress) -> ToyEngine:
+        def load(self, model: Path, options: ToyOptions, progress: Progress) -> Any:
             threads.append(threading.current_thread())
             return super().load(model, options, progress)
 

@@ -43,7 +43,8 @@ def test_serving_imports_no_torch_even_when_it_exports_first() -> None:
 
 def test_it_is_a_backend(pocket: Path) -> None:
     backend: Backend[OnnxOptions] = OnnxBackend()
-    engine: StepEngine = OnnxBackend().load(pocket, OnnxOptions(), quiet)
+    engine = OnnxBackend().load(pocket, OnnxOptions(), quiet)
+    assert isinstance(engine, StepEngine)
     assert backend.options is OnnxOptions
     assert backend.tokenizer == "huggingface"
     assert backend.capabilities(engine) == step_capabilities()

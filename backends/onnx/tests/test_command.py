@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_the_command_makes_what_the_backend_serves(tmp_path: Path) -> None:
     )
     assert {"model.onnx", "model.weights", "tokenizer.json", "config.json"} < set(said["files"])
     assert "comparing logits with the reference" in done.stderr
-    engine = OnnxBackend().load(out, OnnxOptions(threads=1), lambda *_: None)
+    engine: Any = OnnxBackend().load(out, OnnxOptions(threads=1), lambda *_: None)
     assert engine.forward(StepBatch((), (StepRow(0, 0, (300, 301)),))).shape == (1, 4096)
     engine.close()
     with pytest.raises(ModelError, match=r"precision is 'fp32', and .* was exported in 'int8'"):

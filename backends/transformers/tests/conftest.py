@@ -241,6 +241,7 @@ def load(checkpoint: Callable[[str], Path]) -> Iterator[Callable[..., StepEngine
             return shared[name]
         settings = TransformersOptions(**{"device": "cpu", "dtype": "float32", **options})
         engine = TransformersBackend().load(checkpoint(name), settings, lambda *_: None)
+        assert isinstance(engine, StepEngine)
         engines.append(engine)
         if not options:
             shared[name] = engine

@@ -141,7 +141,7 @@ def test_code_beside_the_weights_runs_when_trusted(
     auto_map = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Mine"}
     change_config(model, model_type="mine", auto_map=auto_map)
     options = TransformersOptions(device="cpu", trust_remote_code=True)
-    engine = TransformersBackend().load(model, options, lambda *_: None)
+    engine: Any = TransformersBackend().load(model, options, lambda *_: None)
     assert engine.spec.facts["architecture"] == "Mine"
     assert engine.spec.max_sequences == 8
     engine.close()

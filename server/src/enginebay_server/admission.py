@@ -80,6 +80,11 @@ class Admitted:
 
 def admit(fields: GenerationFields, model: RunningModel, *, reject_unknown: bool) -> Admitted:
     """Raises RequestError for the first field that this model or this server will not honour."""
+    if model.embeddings is not None:
+        raise UnsupportedField(
+            f"model {model.name!r} makes vectors and no text; use /v1/embeddings.",
+            param="model",
+        )
     ignored = tuple(dict.fromkeys(ignored_names(fields, model, reject=reject_unknown)))
     asked = _asked_for(fields)
     emulated = tuple(name for name in asked if _require(name, asked[name], model, fields))

@@ -52,7 +52,7 @@ REFUSED: Final[Mapping[str, Refusal]] = MappingProxyType(
         "verbosity": Refusal("say in a message how long the answer should be", ("medium",)),
         "suffix": Refusal("put the model's own fill-in-the-middle tokens into the prompt", ("",)),
         "best_of": Refusal("use n and choose yourself", (1,)),
-        "echo": Refusal("prepend the prompt yourself", (False,)),
+        "echo": Refusal("it belongs to /v1/completions", (False,)),
         "add_generation_prompt": Refusal("the assistant's turn is always opened", (True,)),
         "continue_final_message": Refusal("the assistant's turn is always a new one", (False,)),
     }

@@ -174,14 +174,18 @@ class ChatShape(_Frames):
 
 
 class CompletionShape(_Frames):
-    """``text_completion``, streamed or not."""
+    """``text_completion``, streamed or not. ``echoes`` are the texts that the choices begin with,
+    one for each; none where nobody asked.
+    """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, echoes: Sequence[str] = ()) -> None:
         super().__init__(answer, "text_completion")
         self._answer = answer
+        self._echoes = echoes or [""] * len(answer.choices)
 
     def opening(self, index: int) -> bytes:
-        return b""
+        echo = self._echoes[index]
+        return self.frames(Delta(index, echo)) if echo else b""
 
     def frames(self, delta: Delta) -> bytes:
         text = dumps(delta.content)
@@ -203,7 +207,7 @@ class CompletionShape(_Frames):
             "choices": [
                 {
                     "index": index,
-                    "text": "".join(whole.content),
+                    "text": self._echoes[index] + "".join(whole.content),
                     "logprobs": completion_logprobs(whole.logprobs),
                     "finish_reason": whole.finish,
                 }

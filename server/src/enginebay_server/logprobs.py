@@ -89,7 +89,7 @@ def completion_logprobs(tokens: Sequence[Told] | None) -> dict[str, Any] | None:
     if tokens is None:
         return None
     return {
-        "tokens": [_name(told.own) for told in tokens],
+        "tokens": [_name(told.own.text) for told in tokens],
         "token_logprobs": [told.own.logprob for told in tokens],
         "top_logprobs": [_by_name(told) for told in tokens],
         "text_offset": [told.offset for told in tokens],
@@ -105,17 +105,22 @@ def _by_name(told: Told) -> dict[str, float]:
     """Best first, the token itself always among them. Of two that read alike the better stays."""
     named: dict[str, float] = {}
     for one in told.top:
-        named.setdefault(_name(one), one.logprob)
-    named[_name(told.own)] = told.own.logprob
+        named.setdefault(_name(one.text), one.logprob)
+    named[_name(told.own.text)] = told.own.logprob
     return named
 
 
-def _name(one: Spelled) -> str:
+def token_name(tokenizer: Tokenizer, token: int) -> str:
+    """A token as the lists of a completion's log probabilities show it."""
+    return _name(token_bytes(tokenizer, token))
+
+
+def _name(text: bytes) -> str:
     r"""Without a field for bytes, what is no text is written as OpenAI does: ``bytes:\xe4``."""
     try:
-        return one.text.decode()
+        return text.decode()
     except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in one.text)
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in text)
 
 
 def _finite(logprob: float) -> float:

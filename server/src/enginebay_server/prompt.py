@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from enginebay_core.api import ContextLengthExceeded, Conversation, Message, RequestError
+from enginebay_core.api import (
+    ContextLengthExceeded,
+    Conversation,
+    Message,
+    Prompt,
+    RequestError,
+    Tokenizer,
+)
 from enginebay_core.placement import RunningModel
+from enginebay_core.text import frame_of, open_streamer
+from enginebay_server.logprobs import token_name
 
 LONGEST_TOKEN: Final = 64
 """Characters per token that no sensible prompt reaches; more than this times the context is
 refused unread."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a plain text becomes ids. ``control``: control tokens that it spells are meant.
+    ``framed``: it gets the ids with which the tokenizer begins a text, as ``<s>``; ``closed``: and
+    those with which it ends one.
+    """
+
+    control: bool
+    framed: bool = True
+    closed: bool = False
+
+    def encode(self, text: str, tokenizer: Tokenizer) -> list[int]:
+        ids = tokenizer.encode(text, control=self.control)
+        if not self.framed:
+            return ids
+        frame = frame_of(tokenizer)
+        return frame.around(ids) if self.closed else frame.begin(ids)
 
 
 class PromptMaker:
@@ -30,16 +59,31 @@ class PromptMaker:
         """The ids of the conversation that ``converse`` makes, in the model's template. Raises
         RequestError.
         """
+        return (await self.show(converse, model)).ids
+
+    async def show(self, converse: Callable[[], Conversation], model: RunningModel) -> Prompt:
+        """The same with its text. Raises RequestError."""
         return await self._run(lambda: _render(converse(), model))
 
-    async def encode(self, prompt: str | list[int], model: RunningModel) -> tuple[int, ...]:
-        """The ids of a plain prompt, control tokens included: who writes a prompt by hand means
-        them. Raises RequestError for ids outside the vocabulary.
+    async def encode(
+        self, prompt: str | list[int], model: RunningModel, encoding: Encoding, param: str
+    ) -> tuple[int, ...]:
+        """The ids of a plain prompt; ids stay as they are. Raises RequestError for ids outside
+        the vocabulary and for a text without any.
         """
         if isinstance(prompt, list):
-            return _checked(prompt, model.generator.limits.vocab_size)
-        _require_length(len(prompt), model, "prompt")
-        return tuple(await self._run(lambda: model.tokenizer.encode(prompt, control=True)))
+            return check_ids(prompt, model, param)
+        _require_length(len(prompt), model, param)
+        return tuple(await self._run(lambda: encoding.encode(prompt, model.tokenizer)))
+
+    async def spell(self, ids: list[int], model: RunningModel, param: str) -> str:
+        """Their text, control tokens by their own. Raises RequestError as ``encode`` does."""
+        check_ids(ids, model, param)
+        return await self._run(lambda: spelled(model.tokenizer, ids))
+
+    async def names(self, ids: Sequence[int], model: RunningModel) -> list[str]:
+        """Each token by itself, as log probabilities show it."""
+        return await self._run(lambda: [token_name(model.tokenizer, token) for token in ids])
 
     def close(self) -> None:
         """Does not wait for prompts in work; their requests are gone."""
@@ -49,11 +93,16 @@ class PromptMaker:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _render(conversation: Conversation, model: RunningModel) -> tuple[int, ...]:
+def spelled(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    streamer = open_streamer(tokenizer, keep=frozenset(tokenizer.control.values()))
+    return streamer.push(ids).text + streamer.flush().text
+
+
+def _render(conversation: Conversation, model: RunningModel) -> Prompt:
     _require_length(sum(map(_length, conversation.messages)), model, "messages")
     if conversation.tools:
         _require_length(len(json.dumps(conversation.tools)), model, "tools")
-    return model.tokenizer.render(conversation).ids
+    return model.tokenizer.render(conversation)
 
 
 def _length(message: Message) -> int:
@@ -61,12 +110,14 @@ def _length(message: Message) -> int:
     return len(message.content or "") + len(message.reasoning or "") + called
 
 
-def _checked(ids: list[int], vocab_size: int) -> tuple[int, ...]:
-    highest = max(ids)
+def check_ids(ids: Sequence[int], model: RunningModel, param: str) -> tuple[int, ...]:
+    """Raises RequestError for one that the model has not; none is negative."""
+    highest = max(ids, default=0)
+    vocab_size = model.generator.limits.vocab_size
     if highest >= vocab_size:
         raise RequestError(
-            f"prompt has the token id {highest}; this model's ids go up to {vocab_size - 1}.",
-            param="prompt",
+            f"{param} has the token id {highest}; this model's ids go up to {vocab_size - 1}.",
+            param=param,
         )
     return tuple(ids)
 
@@ -76,6 +127,6 @@ def _require_length(characters: int, model: RunningModel, param: str) -> None:
     if characters > limit * LONGEST_TOKEN:
         raise ContextLengthExceeded(
             f"This model's context is {limit} tokens; a prompt of {characters} characters is far "
-            "more than that. Shorten it.",
+            f"more than that, about {characters // 4} tokens. Shorten it.",
             param=param,
         )

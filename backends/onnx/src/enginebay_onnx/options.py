@@ -23,6 +23,21 @@ class OnnxOptions(StepOptions):
     max_sequences x max_length ids. On a CPU only what has been written takes memory.
     """
 
+    task: Literal["auto", "generate", "embed"] = Field(
+        default="auto",
+        description="Make text or vectors. auto: vectors where the checkpoint brings "
+        "sentence-transformers' modules.json.",
+    )
+    pooling: Literal["auto", "mean", "last", "cls"] = Field(
+        default="auto",
+        description="What a vector is made of: the mean of the last hidden states, that of the "
+        "last id or of the first. auto: as modules.json says, else the mean.",
+    )
+    shrinkable: bool = Field(
+        default=False,
+        description="The model's card says that its vectors may be cut short (Matryoshka): honour "
+        "dimensions.",
+    )
     precision: Precision | None = Field(
         default=None,
         description="What a checkpoint is exported in: fp32; int8 (8-bit weights in blocks of 32, "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from enginebay_core.api import (
     Capabilities,
+    Embedder,
     Generator,
     Progress,
     StepEngine,
@@ -13,18 +14,27 @@ from enginebay_core.api import (
 )
 from enginebay_transformers.checkpoint import Checkpoint
 from enginebay_transformers.options import TransformersOptions
+from enginebay_transformers.task import embeds
 
 
 class TransformersBackend:
-    """Serves any ``AutoModelForCausalLM`` from a local directory; never opens a connection."""
+    """Serves any ``AutoModelForCausalLM``, and vectors of any ``AutoModel``, from a local
+    directory; never opens a connection.
+    """
 
     options = TransformersOptions
     tokenizer = "huggingface"
 
-    def load(self, model: Path, options: TransformersOptions, progress: Progress) -> StepEngine:
+    def load(
+        self, model: Path, options: TransformersOptions, progress: Progress
+    ) -> StepEngine | Embedder:
         """Raises ModelError; loads of one process run one after the other."""
         checkpoint = Checkpoint.open(model)
         progress("importing torch and transformers")
+        if embeds(checkpoint, options):
+            from enginebay_transformers.embedder import load_embedder  # noqa: PLC0415 - as below
+
+            return load_embedder(checkpoint, options, progress)
         from enginebay_transformers.loading import load_engine  # noqa: PLC0415 - seconds of import
 
         return load_engine(checkpoint, options, progress)

@@ -14,6 +14,21 @@ DType = Literal["auto", "float32", "bfloat16", "float16"]
 class TransformersOptions(StepOptions):
     """The defaults run any checkpoint on the best device there is."""
 
+    task: Literal["auto", "generate", "embed"] = Field(
+        default="auto",
+        description="Make text or vectors. auto: vectors where the checkpoint brings "
+        "sentence-transformers' modules.json, or its architecture is no language model.",
+    )
+    pooling: Literal["auto", "mean", "last", "cls"] = Field(
+        default="auto",
+        description="What a vector is made of: the mean of the last hidden states, that of the "
+        "last id or of the first. auto: as modules.json says, else the mean.",
+    )
+    shrinkable: bool = Field(
+        default=False,
+        description="The model's card says that its vectors may be cut short (Matryoshka): honour "
+        "dimensions.",
+    )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ import transformers
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     PreTrainedConfig,
     PreTrainedModel,
@@ -45,20 +47,61 @@ def load_model(
     check_known(checkpoint, options)
     with reporting(progress), naming_errors(checkpoint):
         config = load_config(checkpoint, options)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.directory,
-            config=config,
-            dtype=dtype,
-            device_map=options.device_map or {"": device},
-            attn_implementation=options.attn_implementation,
-            trust_remote_code=options.trust_remote_code,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that the report says which
+        check_generates(checkpoint, config)
+        model, report = read_weights(
+            AutoModelForCausalLM, checkpoint, config, options, device=device, dtype=dtype
         )
-    model: PreTrainedModel = loaded[0]
-    check_complete(checkpoint, loaded[1])
+    check_complete(checkpoint, report)
     return model
+
+
+def load_encoder(
+    checkpoint: Checkpoint,
+    options: TransformersOptions,
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress,
+) -> PreTrainedModel:
+    """The same without the head: what makes the hidden states. Raises ModelError."""
+    check_known(checkpoint, options)
+    with reporting(progress), naming_errors(checkpoint):
+        config = load_config(checkpoint, options)
+        model, report = read_weights(
+            AutoModel, checkpoint, config, options, device=device, dtype=dtype
+        )
+        if "input_ids" not in inspect.signature(model.forward).parameters:
+            raise ModelError(
+                f"{str(checkpoint.directory)!r} is a {config.model_type!r} model, which reads no "
+                "text"
+            )
+    pooler = {name for name in report["missing_keys"] if "pooler" in name.split(".")}
+    check_complete(checkpoint, {**report, "missing_keys": set(report["missing_keys"]) - pooler})
+    return model
+
+
+def read_weights(
+    auto: Any,
+    checkpoint: Checkpoint,
+    config: PreTrainedConfig,
+    options: TransformersOptions,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model, and Transformers' own report of how it was filled."""
+    places: Any = options.device_map or {"": device}
+    loaded: tuple[PreTrainedModel, dict[str, Any]] = auto.from_pretrained(
+        checkpoint.directory,
+        config=config,
+        dtype=dtype,
+        device_map=places,
+        attn_implementation=options.attn_implementation,
+        trust_remote_code=options.trust_remote_code,
+        local_files_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # so that the report says which
+    )
+    return loaded
 
 
 def load_config(checkpoint: Checkpoint, options: TransformersOptions) -> PreTrainedConfig:
@@ -70,15 +113,18 @@ def load_config(checkpoint: Checkpoint, options: TransformersOptions) -> PreTrai
     if config.is_encoder_decoder:
         raise ModelError(
             f"{str(checkpoint.directory)!r} is an encoder-decoder ({config.model_type!r}); this "
-            "backend serves decoders, which continue a text"
+            "backend serves decoders, which continue a text, and encoders"
         )
+    return config
+
+
+def check_generates(checkpoint: Checkpoint, config: PreTrainedConfig) -> None:
     known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
     if not known and "AutoModelForCausalLM" not in (getattr(config, "auto_map", None) or {}):
         raise ModelError(
             f"{str(checkpoint.directory)!r} is a {config.model_type!r} model, which Transformers "
             "has no causal language model for; it does not generate text"
         )
-    return config
 
 
 def check_known(checkpoint: Checkpoint, options: TransformersOptions) -> None:

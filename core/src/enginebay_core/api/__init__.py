@@ -13,6 +13,7 @@ from enginebay_core.api.capabilities import (
     step_capabilities,
 )
 from enginebay_core.api.conversation import Conversation, Message, Role, ToolCall
+from enginebay_core.api.embedding import Embedder, EmbeddingSpec
 from enginebay_core.api.errors import (
     ConfigError,
     ContextLengthExceeded,
@@ -41,6 +42,7 @@ from enginebay_core.api.generator import (
 from enginebay_core.api.noise import NOISE_MULTIPLIERS, gumbel, gumbel_argmax, noise_key
 from enginebay_core.api.numpy_sampling import NumpySampling, sample_row
 from enginebay_core.api.options import EngineOptions, StepOptions
+from enginebay_core.api.pooling import Pooling, PoolingRecipe, pool, read_pooling
 from enginebay_core.api.sampling import (
     Sampled,
     SamplerMemory,
@@ -74,6 +76,8 @@ __all__ = [
     "ContextLengthExceeded",
     "Conversation",
     "CopyPrefix",
+    "Embedder",
+    "EmbeddingSpec",
     "EngineBayError",
     "EngineClosed",
     "EngineCrashed",
@@ -99,6 +103,8 @@ __all__ = [
     "PluginConflict",
     "PluginError",
     "PluginNotFound",
+    "Pooling",
+    "PoolingRecipe",
     "Progress",
     "Prompt",
     "RequestError",
@@ -122,6 +128,8 @@ __all__ = [
     "gumbel",
     "gumbel_argmax",
     "noise_key",
+    "pool",
+    "read_pooling",
     "sample_row",
     "step_capabilities",
 ]

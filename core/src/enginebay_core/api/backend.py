@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from enginebay_core.api.capabilities import Capabilities
+from enginebay_core.api.embedding import Embedder
 from enginebay_core.api.generator import Generator
 from enginebay_core.api.options import EngineOptions
 from enginebay_core.api.step import StepEngine
@@ -39,7 +40,7 @@ class Backend(Protocol[OptionsT_contra]):
 
     def load(
         self, model: Path, options: OptionsT_contra, progress: Progress
-    ) -> Generator | StepEngine:
+    ) -> Generator | StepEngine | Embedder:
         """Load the checkpoint in the directory ``model``; blocks, never on the event loop.
 
         Raises ModelError when the files are missing, damaged or of an architecture it lacks.
@@ -48,5 +49,7 @@ class Backend(Protocol[OptionsT_contra]):
         ...
 
     def capabilities(self, engine: Generator | StepEngine) -> Capabilities:
-        """What this loaded engine honours; step engines return ``step_capabilities()``."""
+        """What this loaded engine honours; step engines return ``step_capabilities()``. Embedders,
+        which generate nothing, are not asked.
+        """
         ...

@@ -40,9 +40,11 @@ class Conversation:
     """All that a chat template sees.
 
     ``tools`` are OpenAI tool objects, passed on as they came. ``options`` are the template's own
-    switches (``enable_thinking``); they never carry a template or code.
+    switches (``enable_thinking``); they never carry a template or code. ``opens_turn``: the text
+    ends where the assistant is to go on; else with the last message.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, JsonValue], ...] = ()
     options: Mapping[str, JsonValue] = field(default_factory=dict)
+    opens_turn: bool = True

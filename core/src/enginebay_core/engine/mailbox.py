@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from enginebay_core.api import EngineBayError, GenerationStep
 
-Letter: TypeAlias = GenerationStep | EngineBayError
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What an embedder made of one input: float32 in the machine's own byte order."""
+
+    vector: bytes
+
+
+Letter: TypeAlias = GenerationStep | Embedding | EngineBayError
 
 Deliver: TypeAlias = Callable[[Iterable[tuple[Any, Letter]]], None]
 """Takes all letters of one step, each with its sequence's ``mailbox``; called on the engine's
@@ -31,6 +40,12 @@ class Mailbox:
 
     async def next(self) -> GenerationStep:
         """The next step; raises the error that ended the sequence instead."""
+        letter = await self.letter()
+        assert isinstance(letter, GenerationStep), "a sequence gets nothing else"
+        return letter
+
+    async def letter(self) -> GenerationStep | Embedding:
+        """Whatever comes next; raises an error that comes instead."""
         while not self._letters:
             self._reader = self.loop.create_future()
             await self._reader

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enginebay_core.api import Generator, Progress, StepEngine
+from enginebay_core.api import Embedder, Generator, Progress, StepEngine
 from enginebay_core.config import ModelConfig, parse_options
-from enginebay_core.engine import CheckedGenerator, QueueLimits, StepGenerator
+from enginebay_core.engine import CheckedGenerator, InlineEmbeddings, QueueLimits, StepGenerator
 from enginebay_core.placement.checkpoint import read_checkpoint
-from enginebay_core.placement.loading import load_engine, require_engine
+from enginebay_core.placement.loading import capabilities_of, load_engine, require_engine
 from enginebay_core.placement.running import RunningModel
 from enginebay_core.plugins import load_backend, load_tokenizer, resolve_model
 from enginebay_core.text import probe_template
@@ -26,16 +26,18 @@ def open_inline(name: str, config: ModelConfig, progress: Progress) -> RunningMo
         model=config.model,
         generator=make_generator(engine, config),
         tokenizer=tokenizer,
-        capabilities=backend.capabilities(engine),
+        capabilities=capabilities_of(backend, engine),
         template=probe_template(tokenizer),
         defaults=config.defaults.over(checkpoint.defaults),
         stop_ids=checkpoint.stop_ids,
     )
 
 
-def make_generator(engine: Generator | StepEngine, config: ModelConfig) -> Generator:
+def make_generator(engine: Generator | StepEngine | Embedder, config: ModelConfig) -> Generator:
     """Core's scheduler over the engine, unless it has one of its own."""
     require_engine(config.backend, engine, queue_is_set="queue" in config.model_fields_set)
+    if isinstance(engine, Embedder):
+        return InlineEmbeddings(engine, config.backend)
     if isinstance(engine, StepEngine):
         queue = QueueLimits(config.queue.length, config.queue.seconds)
         return StepGenerator(engine, config.backend, queue)

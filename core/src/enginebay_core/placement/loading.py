@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from enginebay_core.api import (
     Backend,
+    Capabilities,
     ConfigError,
+    Embedder,
     EngineBayError,
     Generator,
     ModelError,
@@ -24,7 +26,7 @@ _LoadedT = TypeVar("_LoadedT")
 
 def load_engine(
     name: str, backend: Backend[Any], directory: Path, options: Any, progress: Progress
-) -> Generator | StepEngine:
+) -> Generator | StepEngine | Embedder:
     """``backend.load``, on a thread that ends with it; whatever it raises becomes ModelError."""
     try:
         return _run_alone(partial(backend.load, directory, options, progress), f"load-{name}")
@@ -55,17 +57,27 @@ def _run_alone(load: Callable[[], _LoadedT], name: str) -> _LoadedT:
     return outcome.result()
 
 
-def require_engine(name: str, engine: Generator | StepEngine, *, queue_is_set: bool) -> None:
+def require_engine(
+    name: str, engine: Generator | StepEngine | Embedder, *, queue_is_set: bool
+) -> None:
     """Raises ModelError for what is no engine, and ConfigError, after closing it, for one that
     queues by itself where the config has a queue.
     """
     if isinstance(engine, StepEngine):
         return
-    if not isinstance(engine, Generator):
+    if not isinstance(engine, Generator | Embedder):
         raise ModelError(
             f"backend {name!r} loaded a {type(engine).__name__}, which is neither a "
-            "StepEngine (spec, forward, sample, close) nor a Generator (limits, generate, close)"
+            "StepEngine (spec, forward, sample, close) nor a Generator (limits, generate, close) "
+            "nor an Embedder (spec, embed, close)"
         )
     if queue_is_set:
         engine.close()
         raise ConfigError(f"queue: backend {name!r} queues by itself; leave it out")
+
+
+def capabilities_of(
+    backend: Backend[Any], engine: Generator | StepEngine | Embedder
+) -> Capabilities:
+    """What the engine honours of a request to generate: an embedder nothing."""
+    return Capabilities({}) if isinstance(engine, Embedder) else backend.capabilities(engine)

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from enginebay_core.api import Capabilities, Generator, Tokenizer
 from enginebay_core.config import Defaults
+from enginebay_core.engine import Embeddings
 from enginebay_core.text import TemplateFacts
 
 
@@ -48,6 +49,11 @@ class RunningModel:
     defaults: Defaults
     stop_ids: frozenset[int]
     condition: Callable[[], Condition] = always_ready
+
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """What makes vectors; None for a model that makes text."""
+        return self.generator if isinstance(self.generator, Embeddings) else None
 
     def close(self) -> None:
         """End running requests with EngineClosed, then free everything. Blocks; safe to repeat."""

@@ -14,7 +14,8 @@ except ImportError as error:
     ) from error
 
 from enginebay_core.testing.contract import BackendContract
+from enginebay_core.testing.embedders import EmbedderContract
 from enginebay_core.testing.marks import deviates
 from enginebay_core.testing.run import run_contract
 
-__all__ = ["BackendContract", "deviates", "run_contract"]
+__all__ = ["BackendContract", "EmbedderContract", "deviates", "run_contract"]

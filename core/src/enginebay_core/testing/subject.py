@@ -11,6 +11,7 @@ from enginebay_core.api import (
     Backend,
     Capabilities,
     ConfigError,
+    Embedder,
     EngineOptions,
     Generator,
     JsonValue,
@@ -26,6 +27,10 @@ from enginebay_core.plugins import MODELS, list_plugins, resolve_model
 from enginebay_core.testing.recorder import Recorder
 
 BUNDLED_MODEL: Final = "pocket"
+NO_GENERATOR: Final = (
+    "backend {!r} made an embedder of this model; test it with "
+    "enginebay_core.testing.EmbedderContract"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,9 @@ def open_subject(plan: Plan) -> Subject:
     tokenizer = plan.make_tokenizer(backend.tokenizer, directory)
     checkpoint = read_checkpoint(directory, tokenizer)
     engine = load_engine(plan.backend, backend, directory, options, ignore_progress)
+    if isinstance(engine, Embedder):
+        engine.close()
+        raise ConfigError(NO_GENERATOR.format(plan.backend))
     config = ModelConfig(backend=plan.backend, model=plan.model)
     steps = isinstance(engine, StepEngine)
     return Subject(
@@ -95,6 +103,9 @@ def _open_process(plan: Plan) -> Subject:
         backend=plan.backend, model=plan.model, options=options, placement="process"
     )
     running = open_model("contract", config, ignore_progress)
+    if running.embeddings is not None:
+        running.close()
+        raise ConfigError(NO_GENERATOR.format(plan.backend))
     return Subject(
         name=plan.backend,
         model=plan.model,

@@ -5,6 +5,7 @@ Imports nothing that core alone lacks: the Hugging Face tokenizer asks for its e
 
 from enginebay_core.text.byte_tokenizer import ByteTokenizer
 from enginebay_core.text.canary import TemplateFacts, probe_template
+from enginebay_core.text.frame import Frame, frame_of
 from enginebay_core.text.hf_tokenizer import HuggingFaceTokenizer
 from enginebay_core.text.stops import StopMatcher
 from enginebay_core.text.streamer import open_streamer
@@ -12,9 +13,11 @@ from enginebay_core.text.token_bytes import token_bytes
 
 __all__ = [
     "ByteTokenizer",
+    "Frame",
     "HuggingFaceTokenizer",
     "StopMatcher",
     "TemplateFacts",
+    "frame_of",
     "open_streamer",
     "probe_template",
     "token_bytes",

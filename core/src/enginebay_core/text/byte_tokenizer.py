@@ -66,6 +66,7 @@ class ByteTokenizer:
             turn = f"{message.role}\n{message.content or ''}"
             texts.append(f"<|im_start|>{turn}<|im_end|>\n")
             ids += [START, *self.encode(turn), END, *b"\n"]
-        texts.append("<|im_start|>assistant\n")
-        ids += [START, *b"assistant\n"]
+        if conversation.opens_turn:
+            texts.append("<|im_start|>assistant\n")
+            ids += [START, *b"assistant\n"]
         return Prompt("".join(texts), tuple(ids))

@@ -14,6 +14,7 @@ from enginebay_core.text.added_tokens import GuardedTokenizer, find_control
 from enginebay_core.text.characters import check_characters
 from enginebay_core.text.checkpoint import TokenizerSettings, read_settings
 from enginebay_core.text.detokenizer import REPLACEMENT, Detokenizer, Step
+from enginebay_core.text.frame import Frame
 from enginebay_core.text.template_messages import template_messages
 from enginebay_core.text.token_bytes import TokenSpeller
 from enginebay_core.text.user_text import StandIns
@@ -107,8 +108,17 @@ class HuggingFaceTokenizer:
             [protect(message) for message in messages],
             [protect(dict(tool)) for tool in conversation.tools] or None,
             {name: protect(value) for name, value in conversation.options.items()},
+            opens_turn=conversation.opens_turn,
         )
         return self._to_prompt(rendered)
+
+    def text_frame(self) -> Frame:
+        """What the post-processor of ``tokenizer.json`` adds."""
+        whole = self._tokenizer.encode("a", add_special_tokens=True)
+        added = [bool(mark) for mark in whole.special_tokens_mask]
+        first = added.index(False)
+        last = len(added) - added[::-1].index(False)
+        return Frame(tuple(whole.ids[:first]), tuple(whole.ids[last:]))
 
     def open_detokenizer(self, shown: Mapping[int, str]) -> Detokenizer:
         """For one sequence; ``shown`` are the special tokens to show, with their text."""

@@ -78,11 +78,13 @@ class ChatTemplate:
         messages: list[JsonValue],
         tools: list[JsonValue] | None,
         options: Mapping[str, JsonValue],
+        *,
+        opens_turn: bool = True,
     ) -> str:
         """Raises RequestError where the template refuses, or cannot cope with, the conversation."""
         _check_options(options)
         given = {"messages": messages, "tools": tools, "documents": None}
-        variables = {**self._variables, **options, **given, "add_generation_prompt": True}
+        variables = {**self._variables, **options, **given, "add_generation_prompt": opens_turn}
         try:
             return _collect(self._template.generate(variables))
         except RequestError:

@@ -7,9 +7,10 @@ the wrong place, read from another row or lost changes everything that follows.
 from pathlib import Path
 
 from enginebay_core.toy.backend import ToyBackend, ToyOptions
+from enginebay_core.toy.embedder import ToyEmbedder
 from enginebay_core.toy.engine import ToyEngine
 
-__all__ = ["ToyBackend", "ToyEngine", "ToyOptions", "model"]
+__all__ = ["ToyBackend", "ToyEmbedder", "ToyEngine", "ToyOptions", "model"]
 
 
 def model() -> Path:

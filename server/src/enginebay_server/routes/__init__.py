@@ -1,6 +1,15 @@
 """The endpoints."""
 
-from enginebay_server.routes import chat, completions, health, home, models, responses
+from enginebay_server.routes import (
+    chat,
+    completions,
+    embeddings,
+    health,
+    home,
+    models,
+    responses,
+    tokens,
+)
 
 ROUTERS = (
     home.router,
@@ -9,6 +18,8 @@ ROUTERS = (
     chat.router,
     completions.router,
     responses.router,
+    embeddings.router,
+    tokens.router,
 )
 
 __all__ = ["ROUTERS"]

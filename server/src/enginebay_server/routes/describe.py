@@ -7,11 +7,16 @@ from typing import Any
 from pydantic import BaseModel
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """For ``openapi_extra``; nested models are written out in place."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema = _inlined(schema, schema.pop("$defs", {}))
+def json_body(*models: type[BaseModel]) -> dict[str, Any]:
+    """For ``openapi_extra``: any one of ``models``; nested models are written out in place."""
+    schemas = [_schema(model) for model in models]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _schema(model: type[BaseModel]) -> Any:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return _inlined(schema, schema.pop("$defs", {}))
 
 
 def _inlined(node: Any, definitions: dict[str, Any]) -> Any:

@@ -66,4 +66,19 @@ def _details(model: RunningModel, dialect: Dialect) -> dict[str, Any]:
         "template": asdict(model.template),
         "defaults": model.defaults.model_dump(exclude_none=True),
         "facts": dict(model.generator.limits.facts),
+        **_embedding(model),
+    }
+
+
+def _embedding(model: RunningModel) -> dict[str, Any]:
+    """Of a model that makes vectors."""
+    if model.embeddings is None:
+        return {}
+    spec = model.embeddings.spec
+    return {
+        "embedding": {
+            "dimensions": spec.dimensions,
+            "dimensions_can_be_lowered": spec.shrinkable,
+            "normalized": spec.normalize,
+        }
     }

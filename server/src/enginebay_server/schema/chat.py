@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from enginebay_server.schema.common import MAX_TOKENS, STRICT, GenerationFields
 from enginebay_server.schema.tools import MAX_TOOLS, FunctionTool, ToolChoice
+
+NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "image_url": "images",
+        "input_image": "images",
+        "image": "images",
+        "input_audio": "audio recordings",
+        "audio_url": "audio recordings",
+        "video_url": "videos",
+        "file": "files",
+        "input_file": "files",
+    }
+)
+"""Content parts that other servers read, in words."""
 
 
 class TextPart(BaseModel):
@@ -17,6 +33,13 @@ class TextPart(BaseModel):
 
     type: Literal["text"]
     text: str
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _refuse_other(cls, kind: Any) -> Any:
+        if isinstance(kind, str) and kind in NOT_YET:
+            raise ValueError(f"{NOT_YET[kind]} are not read yet; send text, as 'text'")
+        return kind
 
 
 def _content_kind(value: Any) -> str:

@@ -35,6 +35,11 @@ class CompletionRequest(GenerationFields):
 
     prompt: PromptField
     logprobs: int | None = Field(default=None, ge=0, le=5, description="How many of the best.")
+    echo: bool = Field(default=False, description="Begin each text with its prompt.")
+    add_special_tokens: bool = Field(
+        default=True,
+        description="Begin a text prompt as the tokenizer begins a text, with <s> or the like.",
+    )
 
     @property
     def prompts(self) -> list[str | list[int]]:
@@ -43,6 +48,12 @@ class CompletionRequest(GenerationFields):
         if isinstance(self.prompt[0], int):
             return [[token for token in self.prompt if isinstance(token, int)]]
         return [prompt for prompt in self.prompt if not isinstance(prompt, int)]
+
+    @property
+    def places(self) -> list[str]:
+        """Where each prompt stands in the request."""
+        several = isinstance(self.prompt, list) and not isinstance(self.prompt[0], int)
+        return [f"prompt[{index}]" for index in range(len(self.prompt))] if several else ["prompt"]
 
     @property
     def best_logprobs(self) -> int | None:

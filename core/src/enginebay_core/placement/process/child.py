@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ import msgspec
 
 from enginebay_core.api import (
     Backend,
+    Embedder,
     EngineBayError,
     EngineOptions,
     Generator,
@@ -29,6 +31,7 @@ from enginebay_core.config import parse_options
 from enginebay_core.engine import QueueLimits
 from enginebay_core.placement.loading import load_engine, require_engine
 from enginebay_core.placement.process import wire
+from enginebay_core.placement.process.embedding_host import EmbeddingHost
 from enginebay_core.placement.process.hosts import GeneratorHost, Host, StepHost
 from enginebay_core.placement.process.leash import Leash
 from enginebay_core.placement.process.link import Address, ChildLink
@@ -120,15 +123,22 @@ def report_progress(link: ChildLink) -> Any:
     return progress
 
 
-def open_host(engine: Generator | StepEngine, name: str, load: wire.Load, link: ChildLink) -> Host:
+def open_host(
+    engine: Generator | StepEngine | Embedder, name: str, load: wire.Load, link: ChildLink
+) -> Host:
     require_engine(name, engine, queue_is_set=load.queue is not None)
+    if isinstance(engine, Embedder):
+        return EmbeddingHost(engine, name, link.send)
     if isinstance(engine, StepEngine):
         queue = QueueLimits(*load.queue) if load.queue else QueueLimits()
         return StepHost(engine, name, queue, link.send)
     return GeneratorHost(engine, name, link.send)
 
 
-def loaded(backend: Backend[Any], engine: Generator | StepEngine) -> wire.Loaded:
+def loaded(backend: Backend[Any], engine: Generator | StepEngine | Embedder) -> wire.Loaded:
+    if isinstance(engine, Embedder):
+        made = replace(engine.spec, facts=dict(engine.spec.facts))
+        return wire.Loaded(Limits(made.vocab_size, made.max_length, made.facts), {}, [], made)
     if isinstance(engine, StepEngine):
         spec = engine.spec
         limits = Limits(spec.vocab_size, spec.context_length, dict(spec.facts))
@@ -144,6 +154,8 @@ def obey(link: ChildLink, host: Host) -> None:
             match command:
                 case wire.Start(number, request):
                     host.start(number, request)
+                case wire.Embed(number, ids) if isinstance(host, EmbeddingHost):
+                    host.embed(number, ids)
                 case wire.Cancel(number):
                     host.cancel(number)
                 case wire.Close():

@@ -91,6 +91,7 @@ class StepHost:
                 ended.append((number, wire.fault_of(letter)))
                 self._sequences.pop(number, None)
                 continue
+            assert isinstance(letter, GenerationStep), "a step engine makes nothing else"
             steps.append((number, letter))
             if letter.finish is not None:
                 self._sequences.pop(number, None)

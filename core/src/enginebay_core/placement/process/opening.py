@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from enginebay_core.api import Progress, Tokenizer
+from enginebay_core.api import EmbeddingSpec, Progress, Tokenizer
 from enginebay_core.config import ModelConfig
 from enginebay_core.environments import environment_of, interpreter_of
 from enginebay_core.placement.checkpoint import CheckpointDefaults, read_checkpoint
 from enginebay_core.placement.process import wire
+from enginebay_core.placement.process.embeddings import ProcessEmbeddings
 from enginebay_core.placement.process.generator import ProcessGenerator
 from enginebay_core.placement.process.starting import start_with
 from enginebay_core.placement.process.supervisor import Supervisor
@@ -29,7 +30,7 @@ def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningM
         name=name,
         backend=config.backend,
         model=config.model,
-        generator=ProcessGenerator(supervisor),
+        generator=_generator(supervisor, started.loaded.embedding),
         tokenizer=text.tokenizer,
         capabilities=started.loaded.capabilities(),
         template=probe_template(text.tokenizer),
@@ -37,6 +38,14 @@ def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningM
         stop_ids=text.checkpoint.stop_ids,
         condition=lambda: supervisor.condition,
     )
+
+
+def _generator(
+    supervisor: Supervisor, embedding: EmbeddingSpec | None
+) -> ProcessGenerator | ProcessEmbeddings:
+    if embedding is not None:
+        return ProcessEmbeddings(supervisor, embedding)
+    return ProcessGenerator(supervisor)
 
 
 def launch_of(name: str, config: ModelConfig) -> Launch:

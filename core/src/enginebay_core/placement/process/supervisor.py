@@ -19,7 +19,7 @@ from enginebay_core.api import (
     Limits,
     Overloaded,
 )
-from enginebay_core.engine.mailbox import Letter, Mailbox, deliver
+from enginebay_core.engine.mailbox import Embedding, Letter, Mailbox, deliver
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.restarts import Restarts
 from enginebay_core.placement.process.stall import Stall
@@ -75,15 +75,18 @@ class Supervisor:
     def pid(self) -> int:
         return self._started.worker.pid
 
-    def submit(self, request: GenerationRequest, mailbox: Mailbox) -> int:
-        """The request's number. Raises EngineClosed, Overloaded during a restart and
-        EngineCrashed after the last.
+    def submit(self, request: GenerationRequest | tuple[int, ...], mailbox: Mailbox) -> int:
+        """The number of the request, or of the ids to embed. Raises EngineClosed, Overloaded
+        during a restart and EngineCrashed after the last.
         """
         with self._lock:
             self._refuse()
             number = next(self._numbers)
             self._open[number] = mailbox
-            self._started.worker.link.send(wire.Start(number, request))
+            if isinstance(request, GenerationRequest):
+                self._started.worker.link.send(wire.Start(number, request))
+            else:
+                self._started.worker.link.send(wire.Embed(number, request))
         return number
 
     def cancel(self, number: int) -> None:
@@ -168,6 +171,10 @@ class Supervisor:
                     letters.append((mailbox, step))
                     if step.finish is not None:
                         del self._open[number]
+            for number, vector in batch.vectors:
+                mailbox = self._open.pop(number, None)
+                if mailbox is not None:
+                    letters.append((mailbox, Embedding(vector)))
             for number, fault in batch.ended:
                 mailbox = self._open.pop(number, None)
                 if mailbox is not None:

@@ -15,6 +15,7 @@ from enginebay_core import api
 from enginebay_core.api import (
     Capabilities,
     Capability,
+    EmbeddingSpec,
     EngineBayError,
     GenerationRequest,
     GenerationStep,
@@ -56,6 +57,13 @@ class Start(Message, frozen=True):
     request: GenerationRequest
 
 
+class Embed(Message, frozen=True):
+    """Make the vector of one input; numbers are as those of Start."""
+
+    number: int
+    ids: tuple[int, ...]
+
+
 class Cancel(Message, frozen=True):
     """Drop a request; answered by its number in ``Batch.gone``, whatever has become of it."""
 
@@ -94,11 +102,14 @@ class Progress(Message, frozen=True):
 
 
 class Loaded(Message, frozen=True):
-    """``capabilities`` is (fields, forbidden pairs)."""
+    """``capabilities`` is (fields, forbidden pairs). ``embedding`` is there where the engine makes
+    vectors, and then there is nothing else that it can.
+    """
 
     limits: Limits
     fields: dict[str, Capability]
     forbidden: list[tuple[str, str]]
+    embedding: EmbeddingSpec | None = None
 
     def capabilities(self) -> Capabilities:
         return Capabilities(self.fields, tuple(self.forbidden))
@@ -127,21 +138,25 @@ class Beat(Message, frozen=True):
 
 
 class Batch(Message, frozen=True):
-    """All that one engine step brought, for all requests. ``gone`` were cancelled."""
+    """All that one engine step brought, for all requests. ``gone`` were cancelled. ``vectors`` are
+    float32 in the machine's own byte order.
+    """
 
     work: Work
     steps: list[tuple[int, GenerationStep]]
     ended: list[tuple[int, Fault]] = []
     gone: list[int] = []
+    vectors: list[tuple[int, bytes]] = []
 
 
-Command: TypeAlias = Describe | Load | Start | Cancel | Close
+Command: TypeAlias = Describe | Load | Start | Embed | Cancel | Close
 Report: TypeAlias = Hello | Described | Progress | Loaded | Failed | Beat | Batch
 
 SHAPES: Final[tuple[type, ...]] = (
-    *(Describe, Load, Start, Cancel, Close),
+    *(Describe, Load, Start, Embed, Cancel, Close),
     *(Fault, Hello, Described, Progress, Loaded, Failed, Work, Beat, Batch),
     *(GenerationRequest, SamplingParams, GenerationStep, TokenLogprob, Limits, Capability),
+    EmbeddingSpec,
 )
 """Every type that travels."""
 

@@ -1,0 +1,147 @@
+"""The one thread that owns an embedder: inputs of all requests, batched by their length."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+
+from enginebay_core.api import Embedder, EngineBayError, EngineClosed, EngineError, Overloaded
+from enginebay_core.engine.mailbox import Deliver, Embedding, Letter, deliver
+
+WINDOW: Final = 64
+"""Inputs, the oldest first, among which company for the oldest is looked for."""
+MAX_WAITING: Final = 16_384
+CLOSE_SECONDS: Final = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Input:
+    """One text on its way. ``mailbox`` is whatever ``deliver`` knows the reader by."""
+
+    ids: Sequence[int]
+    mailbox: Any
+
+
+class EmbeddingLoop:
+    """Starts its thread at once; ``close`` ends it and closes the embedder on that same thread."""
+
+    def __init__(self, embedder: Embedder, name: str, deliver: Deliver = deliver) -> None:
+        self.steps = 0
+        self._embedder = embedder
+        self._name = name
+        self._deliver = deliver
+        self._waiting: dict[Input, None] = {}  # in the order in which they came
+        self._running: list[Input] = []
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"embedder-{name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def submit(self, item: Input) -> None:
+        """From any thread. Raises EngineClosed once ``close`` was called, and Overloaded when too
+        many wait.
+        """
+        with self._wake:
+            if self._closing:
+                raise EngineClosed(f"backend {self._name!r} is closed")
+            if len(self._waiting) >= MAX_WAITING:
+                raise Overloaded(f"{MAX_WAITING} inputs wait for backend {self._name!r} already")
+            self._waiting[item] = None
+            self._wake.notify()
+
+    def cancel(self, item: Input) -> None:
+        """From any thread: forget it, unless it is being computed."""
+        with self._wake:
+            self._waiting.pop(item, None)
+
+    def close(self) -> None:
+        """Returns when the embedder is closed, or ``CLOSE_SECONDS`` later when it hangs."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.error("backend %r hangs and cannot be closed", self._name)
+            self._end_all()
+
+    def _run(self) -> None:
+        while self._take():
+            self._step()
+        self._end_all()
+        try:
+            self._embedder.close()
+        except BaseException:  # closing goes on, whatever a plugin raises
+            log.exception("backend %r failed to close", self._name)
+
+    def _take(self) -> bool:
+        """Sleep until there is something to do; False when it is time to end."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting or self._closing)
+            if self._closing:
+                return False
+            self._running = choose(self._waiting, self._embedder.spec.batch_ids)
+            for item in self._running:
+                del self._waiting[item]
+            return True
+
+    def _step(self) -> None:
+        inputs = [item.ids for item in self._running]
+        letters: Sequence[Letter]
+        try:
+            found = np.asarray(self._embedder.embed(inputs), dtype=np.float32)
+            expected = (len(inputs), self._embedder.spec.dimensions)
+            if found.shape != expected:
+                raise ValueError(f"embed returned shape {found.shape}, not {expected}")
+            letters = [Embedding(vector.tobytes()) for vector in found]
+        except BaseException:  # a plugin may raise anything, SystemExit too: these inputs fail
+            log.exception("backend %r failed on %d inputs", self._name, len(inputs))
+            letters = [self._failed() for _ in inputs]
+        done, self._running = self._running, []
+        self.steps += 1
+        self._tell(done, letters)
+
+    def _failed(self) -> EngineBayError:
+        return EngineError(
+            f"backend {self._name!r} failed on this input; the server's log has the reason"
+        )
+
+    def _end_all(self) -> None:
+        with self._wake:
+            ended = [*self._running, *self._waiting]
+            self._waiting.clear()
+        words = f"backend {self._name!r} was closed before this request was done"
+        self._tell(ended, [EngineClosed(words) for _ in ended])
+
+    def _tell(self, items: Iterable[Input], letters: Iterable[Letter]) -> None:
+        mailboxes = [item.mailbox for item in items]
+        self._deliver(list(zip(mailboxes, letters, strict=True)))
+
+
+def choose(waiting: Iterable[Input], batch_ids: int) -> list[Input]:
+    """The oldest, and of those after it the ones nearest to it in length, as many as fit into
+    ``batch_ids`` when all are padded to the longest.
+    """
+    oldest, *others = islice(waiting, WINDOW)
+    chosen, longest = [oldest], len(oldest.ids)
+    for item in sorted(others, key=lambda other: abs(len(other.ids) - len(oldest.ids))):
+        longest = max(longest, len(item.ids))
+        if longest * (len(chosen) + 1) > batch_ids:
+            break
+        chosen.append(item)
+    return chosen
