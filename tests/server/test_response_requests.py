@@ -89,6 +89,21 @@ def test_an_unknown_model(toys: Running) -> None:
     assert answer.json()["error"]["code"] == "model_not_found"
 
 
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"input": [ASKED, CALL, RESULT]}, "input[1]"),
+        ({"input": "hi", "tools": [SEARCH, WEATHER]}, "tools"),
+        ({"input": "hi", "reasoning": {"effort": "low"}}, "reasoning.effort"),
+    ],
+)
+def test_what_the_template_drops(toys: Running, body: dict[str, Any], param: str) -> None:
+    error = post(toys, "toy", **body).json()["error"]
+    assert error["param"] == param
+    assert error["message"].startswith(param)
+    assert error["code"] == "unsupported_parameter"
+
+
 def test_what_is_left_out_is_named(pocket: Running) -> None:
     answer = post(
         pocket,

@@ -25,15 +25,15 @@ class Turns:
         self.places: dict[str, str] = {}
         if instructions is not None:
             self._begin("instructions", role="system", content=instructions)
-            self._call_it({".role": "", ".content": ""}, "instructions")
+            self.places["messages[0].role"] = "instructions"
 
     def add(self, item: Item, place: str) -> None:
         """``place`` is the item's name in the request, as ``input[3]``."""
         if isinstance(item, CallItem):
             self._add_call(item, place)
         elif isinstance(item, CallOutputItem):
+            self.places[f"messages[{len(self.messages)}].tool_call_id"] = f"{place}.call_id"
             self._begin(place, role="tool", content=text_of(item.output), tool_call_id=item.call_id)
-            self._call_it({".content": ".output", ".tool_call_id": ".call_id"}, place)
         elif isinstance(item, ReasoningItem):
             self._think(item.text, place)
         elif item.role == "assistant":
@@ -57,8 +57,9 @@ class Turns:
     def _add_call(self, item: CallItem, place: str) -> None:
         turn = self._turn(place, goes_on=lambda turn: True)
         calls = turn.setdefault("tool_calls", [])
-        part = f"messages[{len(self.messages) - 1}].tool_calls[{len(calls)}]"
-        self.places |= {part: place, f"{part}.function": place, f"{part}.id": f"{place}.call_id"}
+        part = f"messages[{len(self.messages) - 1}].tool_calls"
+        self.places.setdefault(part, place)
+        self.places[f"{part}[{len(calls)}].function"] = place
         function = {"name": item.name, "arguments": item.arguments}
         calls.append({"id": item.call_id, "type": "function", "function": function})
 
@@ -72,8 +73,3 @@ class Turns:
     def _begin(self, place: str, **fields: Any) -> None:
         self.places[f"messages[{len(self.messages)}]"] = place
         self.messages.append(fields)
-
-    def _call_it(self, fields: dict[str, str], place: str) -> None:
-        """Fields of the last message that have names of their own."""
-        last = f"messages[{len(self.messages) - 1}]"
-        self.places |= {last + chat: place + here for chat, here in fields.items()}
