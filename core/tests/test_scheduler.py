@@ -73,6 +73,7 @@ class World:
         for sequence, step in self.scheduler.commit(
             plan, self.engine.sample(logits, plan.sample_rows), seconds
         ):
+            assert isinstance(step, GenerationStep)
             self.answers[sequence].append(step)
         return True
 

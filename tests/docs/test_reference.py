@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from tests.docs.pages import Page, all_pages, code_spans, read, table
 
 from enginebay_core.api import GENERATION_FIELDS, RequestError, StepOptions
-from enginebay_core.config import Deadlines, Defaults, ModelConfig, Queue, parse
+from enginebay_core.config import Deadlines, Defaults, Grammars, ModelConfig, Queue, parse
 from enginebay_server.config import ServerSettings, Settings, load_settings
 from enginebay_server.errors import (
     BodyTooLarge,
@@ -37,6 +37,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("### `[models.NAME.defaults]`", Defaults),
     ("### `[models.NAME.queue]`", Queue),
     ("### `[models.NAME.deadlines]`", Deadlines),
+    ("### `[models.NAME.grammar]`", Grammars),
     ("## Options of a backend", StepOptions),
 ]
 

@@ -15,7 +15,7 @@ ABSENT = ("torch", "transformers", "fastapi", "uvicorn", "tokenizers", "jinja2",
 def test_core_alone_passes_its_own_tests(
     wheels: Path, make_venv: Callable[..., Path], tmp_path: Path
 ) -> None:
-    core = f"enginebay-core[testing] @ file://{wheel(wheels, 'enginebay-core')}"
+    core = f"enginebay-core[structured,testing] @ file://{wheel(wheels, 'enginebay-core')}"
     tools = ("pytest-asyncio", "pytest-timeout", "hypothesis")
     python = make_venv(core, *tools)
     shutil.copytree(ROOT / "core" / "tests", tmp_path / "core" / "tests")

@@ -217,7 +217,8 @@ def test_the_models_page_says_it(pocket: Running, toys: Running) -> None:
     assert page["parsers"] == {"tool_parser": "hermes", "reasoning_parser": "think"}
     support = page["capabilities"]
     assert support["tools"] == support["reasoning_effort"] == {"support": "native"}
-    assert support["tool_choice"] == {"support": "native", "values": ["none", "auto"]}
+    choices = ["none", "auto", "required", "function", "allowed_tools"]
+    assert support["tool_choice"] == {"support": "native", "values": choices}
     support = toys.http.get(f"{toys.url}/models/toy").json()["capabilities"]
     for field in ("tools", "tool_choice", "parallel_tool_calls", "reasoning_effort"):
         assert support[field]["support"] == "refused"

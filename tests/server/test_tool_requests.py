@@ -30,6 +30,11 @@ def named(**change: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": "f", **change}}
 
 
+def allowed(*names: str) -> dict[str, Any]:
+    tools = [named(name=name) for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}}
+
+
 @pytest.mark.parametrize(
     ("change", "param", "words"),
     [
@@ -42,8 +47,29 @@ def named(**change: Any) -> dict[str, Any]:
         ({"tools": [named(strict="yes")]}, "tools[0].function.strict", "boolean"),
         ({"tools": [named(), named()]}, "tools[1].function.name", "tools[0]"),
         ({"tools": [named(name=f"f{i}") for i in range(129)]}, "tools", "128"),
-        ({"tool_choice": "required"}, "tool_choice", "'auto'"),
-        ({"tool_choice": named()}, "tool_choice", "'auto'"),
+        ({"tool_choice": named()}, "tool_choice.function.name", "'f', which is none of the tools"),
+        (
+            {"tool_choice": allowed("get_weather", "f")},
+            "tool_choice.allowed_tools.tools[1].function.name",
+            "'f'",
+        ),
+        ({"tool_choice": allowed()}, "tool_choice.allowed_tools.tools", "at least 1"),
+        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools", "missing"),
+        (
+            {"tools": [WEATHER, named(parameters={"type": "x"})], "tool_choice": "required"},
+            "tools[1].function.parameters",
+            "'x'",
+        ),
+        (
+            {"tools": [named(strict=True, parameters={"properties": []})]},
+            "tools[0].function.parameters",
+            "properties",
+        ),
+        (
+            {"tools": [named(parameters={"$ref": "#"})], "tool_choice": "required"},
+            "tools[0].function.parameters",
+            "circle",
+        ),
         ({"tool_choice": "any"}, "tool_choice", "'none', 'auto' or 'required'"),
         ({"tool_choice": {"type": "function"}}, "tool_choice.function", "missing"),
         ({"tool_choice": "required", "tools": []}, "tool_choice", "no tools"),

@@ -221,7 +221,7 @@ def test_empty_tools_are_none(pocket: Running) -> None:
 
 
 def test_the_template_sees_tools_as_they_were_sent(pocket: Running) -> None:
-    """Key order and unknown keywords included; ``strict`` is an order to us, and named back."""
+    """Key order and unknown keywords included; ``strict`` is an order to us."""
     function: dict[str, JsonValue] = {
         "parameters": {"x-b": 1, "type": "object"},
         "name": "f",
@@ -229,7 +229,7 @@ def test_the_template_sees_tools_as_they_were_sent(pocket: Running) -> None:
     }
     tool = {"function": {**function, "strict": True}, "type": "function"}
     answer = pocket.post({**BODY, "tools": [tool], "max_tokens": 1})
-    assert answer.headers["x-enginebay-ignored"] == "tools[].function.strict"
+    assert "x-enginebay-ignored" not in answer.headers
     shown: dict[str, JsonValue] = {"function": function, "type": "function"}
     asked = Conversation((Message("user", "What is the weather in Paris?"),), (shown,))
     prompt = pocket.models.running("pocket").tokenizer.render(asked)

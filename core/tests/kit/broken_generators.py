@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from enginebay_core.api import (
@@ -18,12 +19,15 @@ from enginebay_core.api import (
     FinishReason,
     GenerationRequest,
     GenerationStep,
+    Grammar,
     Limits,
     RequestError,
+    Rule,
     Support,
     step_capabilities,
 )
 from enginebay_core.engine import StepGenerator
+from enginebay_core.text import ByteTokenizer, spell_vocabulary
 from enginebay_core.toy import ToyEngine
 
 Steps = AsyncGenerator[GenerationStep, None]
@@ -33,7 +37,9 @@ class Wrapped:
     """Nothing wrong yet."""
 
     def __init__(self) -> None:
-        self.inner = StepGenerator(ToyEngine(step_seconds=self.step_seconds), "wrapped")
+        engine = ToyEngine(step_seconds=self.step_seconds)
+        spell = partial(spell_vocabulary, ByteTokenizer(), engine.spec.vocab_size)
+        self.inner = StepGenerator(engine, "wrapped", spell=spell)
 
     step_seconds = 0.0
 
@@ -283,6 +289,56 @@ class OneSampler(Wrapped):
             yield step
 
 
+class GrammarIgnored(Wrapped):
+    async def generate(self, request: GenerationRequest) -> Steps:
+        async for step in super().generate(replace(request, grammar=None)):
+            yield step
+
+
+class GrammarOfTheLast(Wrapped):
+    """One for all."""
+
+    grammar: Grammar | None = None
+
+    async def generate(self, request: GenerationRequest) -> Steps:
+        self.grammar = request.grammar or self.grammar
+        await asyncio.sleep(0)
+        async for step in super().generate(replace(request, grammar=self.grammar)):
+            yield step
+
+
+class MaskFromTheFirstId(Wrapped):
+    """Thinking or not."""
+
+    async def generate(self, request: GenerationRequest) -> Steps:
+        grammar = request.grammar and replace(request.grammar, thinking=None)
+        async for step in super().generate(replace(request, grammar=grammar)):
+            yield step
+
+
+class GrammarsNeedAnEnd(Wrapped):
+    """Only a stop id ends a text."""
+
+    async def generate(self, request: GenerationRequest) -> Steps:
+        async for step in super().generate(request):
+            ended = request.grammar and step.ids and step.finish is FinishReason.STOP
+            yield replace(step, finish=FinishReason.LENGTH) if ended else step
+
+
+class AnyJson(Wrapped):
+    """Takes every schema for that of any value."""
+
+    async def generate(self, request: GenerationRequest) -> Steps:
+        grammar = request.grammar and replace(request.grammar, rule=loosened(request.grammar.rule))
+        async for step in super().generate(replace(request, grammar=grammar)):
+            yield step
+
+
+def loosened(rule: Rule) -> Rule:
+    parts = tuple([loosened(part) for part in rule.parts])
+    return replace(rule, parts=parts, text="{}" if rule.kind == "json" else rule.text)
+
+
 class UnsortedLogprobs(Wrapped):
     async def generate(self, request: GenerationRequest) -> Steps:
         async for step in super().generate(request):
@@ -328,6 +384,19 @@ GENERATORS: Sequence[tuple[str, Callable[[], Wrapped], tuple[str, ...]]] = (
         changed(seed=None),
         ("a_seed_repeats_its_text", "a_seed_among_eight_neighbours"),
     ),
+    (
+        "claims grammars",
+        GrammarIgnored,
+        ("outputs_are_valid_under_their_schema", "texts_json_and_control_tokens_in_their_places"),
+    ),
+    ("one grammar for all", GrammarOfTheLast, ("grammars_are_nobody_elses",)),
+    ("masks thinking", MaskFromTheFirstId, ("thinking_comes_before_the_grammar",)),
+    (
+        "grammars need an end",
+        GrammarsNeedAnEnd,
+        ("a_complete_value_ends_without_a_stop_id", "a_grammar_outlives_no_min_tokens"),
+    ),
+    ("any schema will do", AnyJson, ("what_is_no_schema_is_refused_by_its_place",)),
     ("context published too long", ContextTooLong, ("the_context_can_be_filled",)),
 )
 """Each fault with the checks that are meant for it."""

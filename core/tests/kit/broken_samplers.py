@@ -79,6 +79,10 @@ def bias_after_temperature(logits: Floats, row: SampleRow) -> Sampled:
     return draw(adjusted, row, logits)
 
 
+def without_mask(logits: Floats, row: SampleRow) -> Sampled:
+    return sample_row(logits, fresh(row, mask=None))
+
+
 def mask_from_the_other_end(logits: Floats, row: SampleRow) -> Sampled:
     if row.mask is None:
         return sample_row(logits, row)
@@ -229,6 +233,11 @@ SAMPLERS: Sequence[tuple[str, Choose, tuple[str, ...]]] = (
         "banned ids ignored",
         without_banned,
         ("banned_ids_are_never_chosen", "min_tokens_keeps_stop_ids_away"),
+    ),
+    (
+        "mask ignored",
+        without_mask,
+        ("masks_are_read_bit_by_bit", "outputs_are_valid_under_their_schema"),
     ),
     ("mask from the other end", mask_from_the_other_end, ("masks_are_read_bit_by_bit",)),
     ("ties to the highest id", ties_to_the_highest, ("ties_go_to_the_lowest_id",)),

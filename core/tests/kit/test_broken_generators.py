@@ -29,7 +29,7 @@ def test_a_broken_generator_is_caught(make: Callable[[], Wrapped], checks: tuple
 def test_a_generator_that_refuses_wrongly_is_caught(
     make: type[Wrapped], checks: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("enginebay_core.testing.subject.make_generator", lambda engine, _: engine)
+    monkeypatch.setattr("enginebay_core.testing.subject.make_generator", lambda engine, *_: engine)
     assert not not_caught(contract_of(BrokenBackend(make), timeout=2.0), checks)
 
 

@@ -109,7 +109,7 @@ def test_every_check_says_what_a_failure_means() -> None:
 def test_every_field_has_a_witness() -> None:
     proved = {f for name in CHECKS for f in fields_proved(getattr(BackendContract, name))}
     assert proved == set(Capabilities({}).fields) | proved
-    assert len(proved) == 16
+    assert len(proved) == 18
 
 
 def test_overriding_needs_a_reason() -> None:
@@ -218,7 +218,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "enginebay_core.testing", "toy", "--report", str(report)]
     done = run([*command, "--option", "max_sequences=2", "--option", "batching=single"], tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "PROVED: 16 of 16 claimed fields" in done.stdout
+    assert "PROVED: 18 of 18 claimed fields" in done.stdout
     assert "mixed steps equal apart  mixed steps are not claimed" in done.stdout
     assert ("greedy, process" in done.stdout) == process_is_installed()
     assert "in another process" not in done.stdout

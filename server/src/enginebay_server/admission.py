@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from enginebay_core.api import (
@@ -66,6 +66,15 @@ class Admitted:
     n: int
     ignored: tuple[str, ...] = ()
     emulated: tuple[str, ...] = ()
+
+    def without(self, unheeded: tuple[str, ...], *, reject: bool) -> Admitted:
+        """The same, less fields that turned out to have no effect on this model. Raises
+        UnsupportedField where these are rejected.
+        """
+        if unheeded and reject:
+            name = unheeded[0]
+            raise UnsupportedField(f"{name} has no effect here; remove it.", param=name)
+        return replace(self, ignored=(*self.ignored, *unheeded)) if unheeded else self
 
     @property
     def headers(self) -> dict[str, str]:

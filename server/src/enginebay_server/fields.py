@@ -37,14 +37,16 @@ NO_EFFECT: Final = frozenset(
 
 _OLD_TOOLS: Final = "use tools and tool_choice"
 _TEXT_ONLY: Final = "this server reads and writes text only"
-_NO_GRAMMAR: Final = "this version does not constrain the output"
+_RESPONSE_FORMAT: Final = "use response_format, in a chat, with a JSON Schema"
 
 REFUSED: Final[Mapping[str, Refusal]] = MappingProxyType(
     {
         "functions": Refusal(_OLD_TOOLS, ([],)),
         "function_call": Refusal(_OLD_TOOLS, ("none", "auto")),
         "prompt_logprobs": Refusal("only the answer's own tokens have log probabilities"),
-        "response_format": Refusal(_NO_GRAMMAR, ({"type": "text"},)),
+        "response_format": Refusal(
+            "it belongs to a chat; use /v1/chat/completions", ({"type": "text"},)
+        ),
         "modalities": Refusal(_TEXT_ONLY, (["text"],)),
         "audio": Refusal(_TEXT_ONLY),
         "prediction": Refusal("predicted outputs are not supported"),
@@ -81,7 +83,7 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
                 "ebnf",
                 "format",
             ),
-            _NO_GRAMMAR,
+            _RESPONSE_FORMAT,
         ),
         **dict.fromkeys(
             (

@@ -9,12 +9,14 @@ from enginebay_core.placement import RunningModel
 from enginebay_server.fields import REFUSED
 from enginebay_server.parsers import Dialect
 from enginebay_server.template_switches import THINKING
-from enginebay_server.tools import CHOICES, no_tools_reason
+from enginebay_server.tool_choice import choices
+from enginebay_server.tools import no_tools_reason
 
 
 def request_support(model: RunningModel, dialect: Dialect) -> dict[str, dict[str, Any]]:
     """By field: ``support``, and ``maximum``, ``values`` or ``reason`` where there is one."""
     return {
+        **{name: _refused(refusal.reason) for name, refusal in REFUSED.items()},
         **{name: _capability(model.capabilities.of(name)) for name in GENERATION_FIELDS},
         **_tools(model, dialect),
         **_thinking(model),
@@ -22,7 +24,6 @@ def request_support(model: RunningModel, dialect: Dialect) -> dict[str, dict[str
             f"chat_template_kwargs.{name}": _native()
             for name in sorted(dialect.switches - {"enable_thinking"})
         },
-        **{name: _refused(refusal.reason) for name, refusal in REFUSED.items()},
     }
 
 
@@ -32,7 +33,7 @@ def _tools(model: RunningModel, dialect: Dialect) -> dict[str, dict[str, Any]]:
         return dict.fromkeys(("tools", "tool_choice", "parallel_tool_calls"), _refused(reason))
     return {
         "tools": _native(),
-        "tool_choice": {**_native(), "values": list(CHOICES)},
+        "tool_choice": {**_native(), "values": list(choices(model, dialect))},
         "parallel_tool_calls": _native(),
     }
 

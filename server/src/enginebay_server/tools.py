@@ -2,68 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from enginebay_core.api import (
     GenerationRequest,
+    Grammar,
     JsonValue,
     RequestError,
+    Rule,
     Support,
+    ThinkingSpan,
     UnsupportedField,
 )
 from enginebay_core.placement import RunningModel
+from enginebay_server.answer_rule import answer_rule, binds, can_bind, thinking_span
 from enginebay_server.parsers import CallReading, Dialect
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.tools import FunctionTool
-
-CHOICES: Final = ("none", "auto")
-"""What ``tool_choice`` can be."""
+from enginebay_server.tool_choice import Choice, read_choice
 
 BAN: Final = -100.0
+
+
+def no_thinking(prompt: Sequence[int]) -> ThinkingSpan | None:
+    """Where there is no rule, none comes before one."""
+    del prompt
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
     """``shown`` is what the template sees. ``calls`` None: the answer is not searched for calls.
-    ``banned`` are the ids that would begin one.
+    ``banned`` are the ids that would begin one. ``rule`` is what the answer is kept to, after
+    thinking as ``thinking`` finds it in a prompt. ``unheeded`` are fields without effect here.
     """
 
     shown: tuple[Mapping[str, JsonValue], ...] = ()
     calls: CallReading | None = None
     banned: frozenset[int] = frozenset()
+    rule: Rule | None = None
+    thinking: Callable[[Sequence[int]], ThinkingSpan | None] = no_thinking
+    unheeded: tuple[str, ...] = ()
 
     def constrain(self, run: GenerationRequest) -> GenerationRequest:
-        """The same generation, kept from what was not asked for."""
-        if not self.banned:
+        """The same generation, kept to what was asked for."""
+        if self.banned:
+            bias = {**run.sampling.logit_bias, **dict.fromkeys(self.banned, BAN)}
+            run = replace(run, sampling=replace(run.sampling, logit_bias=bias))
+        if self.rule is None:
             return run
-        bias = {**run.sampling.logit_bias, **dict.fromkeys(self.banned, BAN)}
-        return replace(run, sampling=replace(run.sampling, logit_bias=bias))
+        return replace(run, grammar=Grammar(self.rule, self.thinking(run.prompt)))
+
+
+def tool_use(fields: ChatRequest, model: RunningModel, dialect: Dialect) -> ToolUse:
+    """Raises RequestError for a choice that contradicts the tools or a schema that contradicts
+    itself, UnsupportedField for what this model cannot be offered or kept to.
+    """
+    choice = read_choice(fields)
+    use = _offer(fields, choice, model, dialect)
+    rule = answer_rule(fields, choice, model, dialect)
+    if rule is None:
+        return use
+    thinking = partial(thinking_span, model=model, dialect=dialect)
+    return replace(use, rule=rule, thinking=thinking)
 
 
 NO_TOOLS: Final = ToolUse()
 
 
-def tool_use(fields: ChatRequest, model: RunningModel, dialect: Dialect) -> ToolUse:
-    """Raises RequestError for a choice that contradicts the tools, UnsupportedField for tools
-    that this model cannot be offered.
-    """
+def _offer(fields: ChatRequest, choice: Choice, model: RunningModel, dialect: Dialect) -> ToolUse:
     tools = fields.tools or []
-    choice = fields.tool_choice or "auto"
-    if choice not in CHOICES:
-        raise _not_forced(fields)
     if not tools:
         return NO_TOOLS
     _require_unique(tools)
-    shown = tuple(tool.for_template for tool in tools)
-    if choice == "none":
-        return _without_calls(shown, model, dialect)
+    if choice.mode == "none":
+        return _without_calls(tuple(tool.for_template for tool in tools), model, dialect)
     reason = no_tools_reason(model, dialect)
     if reason:
         raise UnsupportedField(f"tools: {reason}.", param="tools")
+    loose = binds(fields, choice) and choice.mode == "auto" and not can_bind(model, dialect)
+    strict = any(tool.function.strict for tool in tools)
+    shown = [tool for tool in tools if choice.allows(tool.function.name) or not loose]
     parameters = {tool.function.name: tool.function.parameters or {} for tool in tools}
-    return ToolUse(shown, CallReading(parameters, only_one=fields.parallel_tool_calls is False))
+    return ToolUse(
+        tuple(tool.for_template for tool in shown),
+        CallReading(parameters, only_one=choice.only_one),
+        unheeded=("tools[].function.strict",) if loose and strict else (),
+    )
 
 
 def no_tools_reason(model: RunningModel, dialect: Dialect) -> str | None:
@@ -76,19 +104,6 @@ def no_tools_reason(model: RunningModel, dialect: Dialect) -> str | None:
             "name a tool_parser"
         )
     return None
-
-
-def _not_forced(fields: ChatRequest) -> RequestError:
-    if not fields.tools:
-        return RequestError(
-            "tool_choice asks for a call, and there are no tools; send some.", param="tool_choice"
-        )
-    asked = "'required'" if fields.tool_choice == "required" else "a certain function"
-    return UnsupportedField(
-        f"tool_choice is {asked}: this version does not constrain the output; use 'auto' and say "
-        "in a message what to call.",
-        param="tool_choice",
-    )
 
 
 def _without_calls(

@@ -51,8 +51,6 @@ def _not_done(fields: GenerationFields, model: RunningModel) -> Iterator[str]:
     """Known names that clients send by habit, and whose loss does not make another question."""
     if not isinstance(fields, ChatRequest):
         return
-    if any(tool.function.strict for tool in fields.tools or ()):
-        yield "tools[].function.strict"
     if not model.template.reasoning and any(message.thinking for message in fields.messages):
         yield "messages[].reasoning_content"
 

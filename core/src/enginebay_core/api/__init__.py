@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from enginebay_core.api.backend import Backend, Progress
 from enginebay_core.api.capabilities import (
     GENERATION_FIELDS,
+    GRAMMAR_FIELDS,
     Capabilities,
     Capability,
     Support,
@@ -39,6 +40,7 @@ from enginebay_core.api.generator import (
     Limits,
     Usage,
 )
+from enginebay_core.api.grammar import Grammar, Rule, RuleKind, ThinkingSpan
 from enginebay_core.api.noise import NOISE_MULTIPLIERS, gumbel, gumbel_argmax, noise_key
 from enginebay_core.api.numpy_sampling import NumpySampling, sample_row
 from enginebay_core.api.options import EngineOptions, StepOptions
@@ -67,6 +69,7 @@ from enginebay_core.api.tokenizer import Prompt, Tokenizer
 
 __all__ = [
     "GENERATION_FIELDS",
+    "GRAMMAR_FIELDS",
     "NOISE_MULTIPLIERS",
     "Backend",
     "Batching",
@@ -89,6 +92,7 @@ __all__ = [
     "GenerationRequest",
     "GenerationStep",
     "Generator",
+    "Grammar",
     "JsonValue",
     "KvOperation",
     "Limits",
@@ -110,6 +114,8 @@ __all__ = [
     "RequestError",
     "Rewind",
     "Role",
+    "Rule",
+    "RuleKind",
     "SampleRow",
     "Sampled",
     "SamplerMemory",
@@ -120,6 +126,7 @@ __all__ = [
     "StepRow",
     "Streamer",
     "Support",
+    "ThinkingSpan",
     "TokenLogprob",
     "Tokenizer",
     "ToolCall",

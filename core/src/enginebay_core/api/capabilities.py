@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,8 +26,18 @@ GENERATION_FIELDS: Final = (
     "n",
     "logprobs",
     "top_logprobs",
+    "response_format",
+    "tool_choice",
 )
 """The fields whose honouring depends on the engine. All others are the server's own affair."""
+
+GRAMMAR_FIELDS: Final = ("response_format", "tool_choice")
+"""Those that come to an engine as ``GenerationRequest.grammar``: of one JSON value, and of JSON
+among texts and control tokens."""
+
+NO_GRAMMARS: Final = (
+    "the engine's environment lacks llguidance: pip install 'enginebay-core[structured]'"
+)
 
 
 class Support(StrEnum):
@@ -77,4 +88,6 @@ def step_capabilities() -> Capabilities:
     native = Capability(Support.NATIVE)
     limited = {"n": Capability(Support.NATIVE, maximum=128)}
     limited["top_logprobs"] = Capability(Support.NATIVE, maximum=20)
+    if importlib.util.find_spec("llguidance") is None:
+        limited |= dict.fromkeys(GRAMMAR_FIELDS, Capability(Support.REFUSED, reason=NO_GRAMMARS))
     return Capabilities({name: limited.get(name, native) for name in GENERATION_FIELDS})

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from enginebay_core.api.grammar import Grammar
 from enginebay_core.api.sampling import SamplingParams, TokenLogprob
 
 
 class FinishReason(StrEnum):
-    """Why a sequence ended: a stop id (or, further up, a stop string), or no room for more."""
+    """Why a sequence ended: a stop id (or, further up, a stop string) or the end of its grammar;
+    or no room for more.
+    """
 
     STOP = "stop"
     LENGTH = "length"
@@ -39,6 +42,11 @@ class GenerationRequest:
     means: run to ``max_tokens``. Stop strings are the Streamer's business, which closes the
     iterator. Work on a prompt is shared only among requests of the same ``cache_salt``, so that
     one tenant cannot tell from the time it takes what another has asked.
+
+    With a ``grammar`` the output follows it, whatever the sampling parameters say. A stop id can
+    be chosen only where the grammar may end, and where nothing else can follow the sequence ends
+    with STOP at once, without any; LENGTH means that it was cut off. An engine that cannot keep to
+    it raises RequestError, whose ``param`` is the ``place`` of the rule at fault.
     """
 
     prompt: tuple[int, ...]
@@ -48,6 +56,7 @@ class GenerationRequest:
     min_tokens: int = 0
     choice: int = 0
     cache_salt: str = ""
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +76,13 @@ class GenerationStep:
 class Limits:
     """What a request must keep to: ids in ``range(vocab_size)``, and prompt + output of at most
     ``context_length`` ids. ``facts`` tells the operator what was chosen; it is published.
+    ``sequences``: how many run at once, more wait; None where the engine does not say.
     """
 
     vocab_size: int
     context_length: int
     facts: Mapping[str, str] = field(default_factory=dict)
+    sequences: int | None = None
 
 
 @runtime_checkable

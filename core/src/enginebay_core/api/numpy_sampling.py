@@ -52,7 +52,7 @@ def sample_row(logits: Floats, row: SampleRow) -> Sampled:
     if row.params.temperature == 0:
         chosen = int(adjusted.argmax())
     else:
-        ids, scores = survivors(adjusted, row.params)
+        ids, scores = survivors_of_row(adjusted, row)
         key = noise_key(row.params.seed or 0, row.choice, len(row.output))
         chosen = gumbel_argmax(key, ids, scores)
     return with_logprobs(chosen, logits, row.params.logprobs)
@@ -154,6 +154,17 @@ def unpack_mask(mask: npt.NDArray[np.int32], vocab_size: int) -> npt.NDArray[np.
     """One flag per id from one bit per id, little end first."""
     flags = np.unpackbits(mask.view(np.uint8), bitorder="little", count=vocab_size)
     return flags.view(np.bool_)
+
+
+def survivors_of_row(adjusted: Floats, row: SampleRow) -> tuple[Ids, npt.NDArray[np.float64]]:
+    """As ``survivors``; of a mask that leaves few ids, no more than these are looked at."""
+    if row.mask is None:
+        return survivors(adjusted, row.params)
+    left: Ids = np.flatnonzero(adjusted > -np.inf)
+    if not left.size:
+        return survivors(adjusted, row.params)
+    ids, scores = survivors(adjusted[left], row.params)
+    return left[ids], scores
 
 
 def survivors(logits: Floats, params: SamplingParams) -> tuple[Ids, npt.NDArray[np.float64]]:

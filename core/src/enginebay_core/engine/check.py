@@ -13,20 +13,22 @@ from enginebay_core.api import (
     Limits,
     RequestError,
 )
+from enginebay_core.grammar import GrammarCheck, GrammarLimits
 
 
 class CheckedGenerator:
     """An engine with a scheduler of its own, kept from requests that it cannot run."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: Generator, grammars: GrammarLimits | None = None) -> None:
         self._generator = generator
+        self._check_grammar = GrammarCheck(grammars or GrammarLimits())
 
     @property
     def limits(self) -> Limits:
         return self._generator.limits
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        check_request(request, self.limits)
+        check_request(request, self.limits, self._check_grammar)
         async with aclosing(self._generator.generate(request)) as steps:
             async for step in steps:
                 yield step
@@ -35,7 +37,7 @@ class CheckedGenerator:
         self._generator.close()
 
 
-def check_request(request: GenerationRequest, limits: Limits) -> None:
+def check_request(request: GenerationRequest, limits: Limits, check_grammar: GrammarCheck) -> None:
     """Raises RequestError naming the field; returns when the engine can take the request."""
     if not request.prompt:
         raise RequestError("the prompt is empty; send at least one token", param="prompt")
@@ -52,6 +54,8 @@ def check_request(request: GenerationRequest, limits: Limits) -> None:
             param="min_tokens",
         )
     _check_length(len(request.prompt), request.max_tokens, limits.context_length)
+    if request.grammar is not None:
+        check_grammar(request.grammar)
 
 
 def _check_ids(field: str, ids: tuple[int, ...], vocab_size: int) -> None:

@@ -114,6 +114,7 @@ class EngineLoop:
         started = time.perf_counter()
         try:
             logits = self._engine.forward(plan.batch)
+            plan.fill_masks()
             sampled = self._engine.sample(logits, plan.sample_rows) if plan.sampled else []
             steps = self.scheduler.commit(plan, sampled, time.perf_counter() - started)
         except BaseException:  # a plugin may raise anything, SystemExit too: its requests fail

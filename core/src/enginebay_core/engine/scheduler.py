@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from enginebay_core.api import (
     CopyPrefix,
+    EngineBayError,
     EngineSpec,
     GenerationStep,
     Sampled,
@@ -35,6 +36,12 @@ class Plan:
     @property
     def prompt_ids(self) -> int:
         return sum(len(row.ids) for row in self.batch.rows[self.decoding :])
+
+    def fill_masks(self) -> None:
+        """Between ``forward`` and ``sample``, so that a device works meanwhile."""
+        for sequence in self.sampled:
+            if sequence.matcher is not None:
+                sequence.matcher.fill()
 
 
 class Scheduler:
@@ -122,7 +129,7 @@ class Scheduler:
 
     def commit(
         self, plan: Plan, sampled: Items[Sampled], seconds: float
-    ) -> list[tuple[Sequence, GenerationStep]]:
+    ) -> list[tuple[Sequence, GenerationStep | EngineBayError]]:
         """Take the step's results: what each reader is to be told."""
         self.pace.observe(plan.decoding, plan.prompt_ids, seconds)
         for sequence, row in zip(plan.sequences, plan.batch.rows, strict=True):

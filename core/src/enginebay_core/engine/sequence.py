@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from enginebay_core.api import (
+    EngineBayError,
     FinishReason,
     GenerationRequest,
     GenerationStep,
@@ -18,6 +19,7 @@ from enginebay_core.api import (
     TokenLogprob,
 )
 from enginebay_core.engine.slots import Slot
+from enginebay_core.grammar import Matcher
 
 _NONE: frozenset[int] = frozenset()
 
@@ -27,7 +29,7 @@ class Sequence:
 
     ``ids`` are prompt and output, ``slot`` is None while waiting, ``since`` is when the waiting
     began. ``cached`` counts the prompt ids whose KV was there already. ``mailbox`` is whatever the
-    loop's ``deliver`` knows the reader by.
+    loop's ``deliver`` knows the reader by. ``matcher`` is there where the request has a grammar.
     """
 
     __slots__ = (
@@ -36,6 +38,7 @@ class Sequence:
         "finished",
         "ids",
         "mailbox",
+        "matcher",
         "memory",
         "output",
         "params",
@@ -44,9 +47,12 @@ class Sequence:
         "slot",
     )
 
-    def __init__(self, request: GenerationRequest, mailbox: Any) -> None:
+    def __init__(
+        self, request: GenerationRequest, mailbox: Any, matcher: Matcher | None = None
+    ) -> None:
         self.request = request
         self.mailbox = mailbox
+        self.matcher = matcher
         self.params = request.sampling
         if self.params.seed is None:
             self.params = replace(self.params, seed=secrets.randbits(63))
@@ -83,10 +89,17 @@ class Sequence:
 
     def sample_row(self, index: int) -> SampleRow:
         """Prompt and output are live, so that a row at the same place stays as it is."""
+        mask = self.matcher.mask if self.matcher else None
         early = len(self.output) < self.request.min_tokens
-        banned = self.request.stop_ids if early else _NONE
+        unmasked = self.matcher is not None and mask is None
+        banned = self.request.stop_ids if early or unmasked else _NONE
         kept = self._row
-        if kept is None or kept.index != index or kept.banned is not banned:
+        if (
+            kept is None
+            or kept.index != index
+            or kept.banned is not banned
+            or (kept.mask is None) != (mask is None)
+        ):
             kept = self._row = SampleRow(
                 index=index,
                 params=self.params,
@@ -94,21 +107,31 @@ class Sequence:
                 output=self.output,
                 choice=self.request.choice,
                 banned=banned,
+                mask=mask,
                 memory=self.memory,
             )
         return kept
 
-    def take(self, sampled: Sampled) -> GenerationStep:
+    def take(self, sampled: Sampled) -> GenerationStep | EngineBayError:
         """Append what was sampled, and say what the reader is to see of it."""
+        fault = self.matcher.take(sampled.id) if self.matcher else None
+        if fault is not None:
+            self.finished = True
+            return fault
         cached = 0 if self.output else self.cached
         if sampled.id in self.request.stop_ids:
             self.finished = True
             return GenerationStep((), FinishReason.STOP, cached_tokens=cached)
         self.ids.append(sampled.id)
         self.output.append(sampled.id)
-        self.finished = len(self.output) >= self.request.max_tokens
-        finish = FinishReason.LENGTH if self.finished else None
+        finish = self._finish()
+        self.finished = finish is not None
         return GenerationStep((sampled.id,), finish, self._logprobs(sampled), cached)
+
+    def _finish(self) -> FinishReason | None:
+        if self.matcher is not None and self.matcher.complete:
+            return FinishReason.STOP
+        return FinishReason.LENGTH if len(self.output) >= self.request.max_tokens else None
 
     def _logprobs(self, sampled: Sampled) -> tuple[tuple[TokenLogprob, ...], ...]:
         if sampled.logprob is None:

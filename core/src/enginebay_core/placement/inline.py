@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from enginebay_core.api import Embedder, Generator, Progress, StepEngine
+from functools import partial
+
+from enginebay_core.api import Embedder, Generator, Progress, StepEngine, Tokenizer
 from enginebay_core.config import ModelConfig, parse_options
 from enginebay_core.engine import CheckedGenerator, InlineEmbeddings, QueueLimits, StepGenerator
 from enginebay_core.placement.checkpoint import read_checkpoint
 from enginebay_core.placement.loading import capabilities_of, load_engine, require_engine
 from enginebay_core.placement.running import RunningModel
 from enginebay_core.plugins import load_backend, load_tokenizer, resolve_model
-from enginebay_core.text import probe_template
+from enginebay_core.text import probe_template, spell_vocabulary
 
 
 def open_inline(name: str, config: ModelConfig, progress: Progress) -> RunningModel:
@@ -24,7 +26,7 @@ def open_inline(name: str, config: ModelConfig, progress: Progress) -> RunningMo
         name=name,
         backend=config.backend,
         model=config.model,
-        generator=make_generator(engine, config),
+        generator=make_generator(engine, config, tokenizer),
         tokenizer=tokenizer,
         capabilities=capabilities_of(backend, engine),
         template=probe_template(tokenizer),
@@ -33,12 +35,20 @@ def open_inline(name: str, config: ModelConfig, progress: Progress) -> RunningMo
     )
 
 
-def make_generator(engine: Generator | StepEngine | Embedder, config: ModelConfig) -> Generator:
+def make_generator(
+    engine: Generator | StepEngine | Embedder, config: ModelConfig, tokenizer: Tokenizer
+) -> Generator:
     """Core's scheduler over the engine, unless it has one of its own."""
     require_engine(config.backend, engine, queue_is_set="queue" in config.model_fields_set)
     if isinstance(engine, Embedder):
         return InlineEmbeddings(engine, config.backend)
-    if isinstance(engine, StepEngine):
-        queue = QueueLimits(config.queue.length, config.queue.seconds)
-        return StepGenerator(engine, config.backend, queue)
-    return CheckedGenerator(engine)
+    grammars = config.grammar.limits()
+    if not isinstance(engine, StepEngine):
+        return CheckedGenerator(engine, grammars)
+    return StepGenerator(
+        engine,
+        config.backend,
+        QueueLimits(config.queue.length, config.queue.seconds),
+        spell=partial(spell_vocabulary, tokenizer, engine.spec.vocab_size),
+        grammars=grammars,
+    )

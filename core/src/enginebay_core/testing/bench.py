@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
 import pytest
@@ -27,6 +28,7 @@ from enginebay_core.testing.expect import expect
 from enginebay_core.testing.recorder import Recorder
 from enginebay_core.testing.subject import Plan, open_subject
 from enginebay_core.testing.traces import traces
+from enginebay_core.text import spell_vocabulary
 
 ResultT = TypeVar("ResultT")
 
@@ -88,7 +90,8 @@ class Bench:
             return self.subject.generator
         if self._scheduler is None:
             queue = QueueLimits(QUEUE_LENGTH, self._timeout)
-            self._scheduler = StepGenerator(self.engine, self.subject.name, queue)
+            spell = partial(spell_vocabulary, self.tokenizer, self.engine.spec.vocab_size)
+            self._scheduler = StepGenerator(self.engine, self.subject.name, queue, spell=spell)
         return self._scheduler
 
     @property

@@ -92,7 +92,7 @@ def open_subject(plan: Plan) -> Subject:
         tokenizer=tokenizer,
         stop_ids=checkpoint.stop_ids,
         engine=Recorder(engine) if isinstance(engine, StepEngine) else None,
-        generator=None if steps else make_generator(engine, config),
+        generator=None if steps else make_generator(engine, config, tokenizer),
     )
 
 

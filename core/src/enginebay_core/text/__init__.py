@@ -10,6 +10,7 @@ from enginebay_core.text.hf_tokenizer import HuggingFaceTokenizer
 from enginebay_core.text.stops import StopMatcher
 from enginebay_core.text.streamer import open_streamer
 from enginebay_core.text.token_bytes import token_bytes
+from enginebay_core.text.vocabulary import spell_vocabulary
 
 __all__ = [
     "ByteTokenizer",
@@ -20,5 +21,6 @@ __all__ = [
     "frame_of",
     "open_streamer",
     "probe_template",
+    "spell_vocabulary",
     "token_bytes",
 ]

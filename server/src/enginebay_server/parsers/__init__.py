@@ -1,5 +1,6 @@
 """From the ids of an answer to the parts of an OpenAI message."""
 
+from enginebay_server.parsers.call_form import NO_PARAMETERS, CallForm, Offered
 from enginebay_server.parsers.dialect import (
     TOOL_PARSERS,
     CallReading,
@@ -13,11 +14,14 @@ from enginebay_server.parsers.plain import PlainReader
 from enginebay_server.parsers.reasoning import PAIRS, ReasoningReader, ThinkingTags, thinking_tags
 
 __all__ = [
+    "NO_PARAMETERS",
     "PAIRS",
     "TOOL_PARSERS",
+    "CallForm",
     "CallPart",
     "CallReading",
     "Dialect",
+    "Offered",
     "Part",
     "PartsReader",
     "PlainReader",

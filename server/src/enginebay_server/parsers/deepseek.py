@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from enginebay_server.parsers.call_form import CallForm
 from enginebay_server.parsers.cursor import END, Cursor, NotACall, Reading
 from enginebay_server.parsers.json_call import read_arguments
 from enginebay_server.parsers.syntax import Syntax
@@ -52,6 +53,22 @@ def _read_call(cursor: Cursor, tag: str) -> Reading[None]:
         cursor.skip()
 
 
+V3: Final = CallForm(
+    opening=CALLS,
+    before=f"{CALL}function{SEPARATOR}",
+    between=f"\n{FENCE}json\n",
+    after=f"\n{FENCE}{CALL_END}",
+    separator="\n",
+    closing=CALLS_END,
+)
+V3_1: Final = CallForm(
+    opening=CALLS, before=CALL, between=SEPARATOR, after=CALL_END, closing=CALLS_END
+)
+
 DEEPSEEK: Final = Syntax(
-    "deepseek", (CALLS, CALL, SEPARATOR, CALL_END, CALLS_END), (CALLS, CALL), _read
+    "deepseek",
+    (CALLS, CALL, SEPARATOR, CALL_END, CALLS_END),
+    (CALLS, CALL),
+    _read,
+    (V3_1, V3),
 )

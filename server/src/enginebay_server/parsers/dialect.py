@@ -11,7 +11,8 @@ from typing import Any, Final
 from enginebay_core.api import ConfigError, Conversation, JsonValue, Message, Tokenizer, ToolCall
 from enginebay_core.config import ModelConfig
 from enginebay_core.plugins.suggest import suggest
-from enginebay_core.text import open_streamer
+from enginebay_core.text import open_streamer, token_bytes
+from enginebay_server.parsers.call_form import CallForm, choose_form
 from enginebay_server.parsers.calls import CallContext, CallNumbers, CallsReader
 from enginebay_server.parsers.deepseek import DEEPSEEK
 from enginebay_server.parsers.hermes import HERMES
@@ -51,12 +52,14 @@ _TOOL: Final[dict[str, JsonValue]] = {
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How one model thinks aloud and calls tools; None where it does not, or nobody knows how.
+    ``call_form`` is how it writes a call that it is forced to make.
     ``switches`` are the template's own that clients may set beside ``enable_thinking``.
     """
 
     tools: Syntax | None = None
     thinking: ThinkingTags | None = None
     switches: frozenset[str] = frozenset()
+    call_form: CallForm | None = None
 
     def names(self) -> dict[str, str]:
         """As a config would name the parsers."""
@@ -93,10 +96,14 @@ def check_parsers(name: str, config: ModelConfig) -> None:
 
 def choose_dialect(tokenizer: Tokenizer, config: ModelConfig) -> Dialect:
     """Raises ConfigError for tags that the tokenizer lacks."""
+    written = _written_call(tokenizer)
+    syntax = _choose_tools(tokenizer, config.tool_parser, written)
+    spelled = b"".join([token_bytes(tokenizer, token) for ids in written[:1] for token in ids])
     return Dialect(
-        _choose_tools(tokenizer, config.tool_parser),
+        syntax,
         _choose_thinking(tokenizer, config.reasoning_parser),
         frozenset(config.template_kwargs),
+        choose_form(syntax.forms, _CANARY, spelled.decode(errors="replace")) if syntax else None,
     )
 
 
@@ -138,11 +145,12 @@ def _choose_thinking(tokenizer: Tokenizer, wanted: str | None) -> ThinkingTags |
     return found
 
 
-def _choose_tools(tokenizer: Tokenizer, wanted: str | None) -> Syntax | None:
+def _choose_tools(
+    tokenizer: Tokenizer, wanted: str | None, written: Sequence[tuple[int, ...]]
+) -> Syntax | None:
     """The config's, else the one that can read back what the template writes of a call."""
     if wanted is not None:
         return TOOL_PARSERS.get(wanted)
-    written = _written_call(tokenizer)
     for syntax in TOOL_PARSERS.values():
         if any(_reads_back(syntax, tokenizer, ids) for ids in written):
             return syntax

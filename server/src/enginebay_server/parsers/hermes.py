@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from enginebay_server.parsers.call_form import CallForm
 from enginebay_server.parsers.cursor import END, Cursor, Reading
 from enginebay_server.parsers.json_call import read_call
 from enginebay_server.parsers.syntax import Syntax
@@ -33,4 +34,11 @@ def _read_call(cursor: Cursor) -> Reading[None]:
     cursor.skip()
 
 
-HERMES: Final = Syntax("hermes", (OPEN, CLOSE), (OPEN,), _read)
+FORM: Final = CallForm(
+    before=OPEN + '\n{"name": "',
+    between='", "arguments": ',
+    after="}\n" + CLOSE,
+    separator="\n",
+)
+
+HERMES: Final = Syntax("hermes", (OPEN, CLOSE), (OPEN,), _read, (FORM,))

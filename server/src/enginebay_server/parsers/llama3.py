@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
+from enginebay_server.parsers.call_form import CallForm
 from enginebay_server.parsers.cursor import END, Cursor, Reading
 from enginebay_server.parsers.json_call import read_call
 from enginebay_server.parsers.syntax import Syntax
@@ -34,4 +35,6 @@ def _read_calls(cursor: Cursor, known: Container[str] | None = None) -> Reading[
             following = yield from cursor.blanks()
 
 
-LLAMA3: Final = Syntax("llama3", (TAG,), (), _read)
+FORM: Final = CallForm(before='{"name": "', between='", "parameters": ', after="}", separator="; ")
+
+LLAMA3: Final = Syntax("llama3", (TAG,), (), _read, (FORM,))

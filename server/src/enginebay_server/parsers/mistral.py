@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from enginebay_server.parsers.call_form import CallForm
 from enginebay_server.parsers.cursor import END, Cursor, NotACall, Reading
 from enginebay_server.parsers.json_call import read_arguments, read_call
 from enginebay_server.parsers.syntax import Syntax
@@ -49,4 +50,14 @@ def _read_named(cursor: Cursor) -> Reading[None]:
     cursor.end()
 
 
-MISTRAL: Final = Syntax("mistral", (CALLS, CALL_ID, ARGS), (CALLS,), _read)
+LISTED: Final = CallForm(
+    opening=CALLS + " [",
+    before='{"name": "',
+    between='", "arguments": ',
+    after="}",
+    separator=", ",
+    closing="]",
+)
+NAMED: Final = CallForm(before=CALLS, between=ARGS, after="")
+
+MISTRAL: Final = Syntax("mistral", (CALLS, CALL_ID, ARGS), (CALLS,), _read, (LISTED, NAMED))

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from enginebay_core.api import Rule
+from enginebay_server.parsers.call_form import CallForm, Offered, refuse_parameters
 from enginebay_server.parsers.cursor import END, Cursor, NotACall, Reading
 from enginebay_server.parsers.syntax import Syntax
 
@@ -18,6 +20,18 @@ FUNCTION: Final = "<function="
 PARAMETER: Final = "<parameter="
 PARAMETER_END: Final = "</parameter>"
 FUNCTION_END: Final = "</function>"
+VALUE_END: Final = f"\n{PARAMETER_END}\n"
+
+DEFINITIONS: Final = ("$defs", "definitions")
+UNDERSTOOD: Final = frozenset(
+    {*DEFINITIONS, "$schema", "type", "properties", "required", "additionalProperties"}
+    | {"title", "description"}
+)
+UNDERSTOOD_OF_TEXT: Final = frozenset(
+    {"type", "enum", "const", "title", "description", "default", "examples"}
+)
+"""Keywords that can be kept to where values are no JSON."""
+
 _PYTHON: Final = {"True": "true", "False": "false", "None": "null"}
 
 
@@ -115,4 +129,61 @@ def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-QWEN3_CODER: Final = Syntax("qwen3_coder", (OPEN, CLOSE), (OPEN,), _read)
+def _arguments(function: Offered) -> Rule:
+    """Each parameter in the order of its description, those that are not required perhaps. Raises
+    RequestError for what only JSON could be kept to.
+    """
+    schema = function.parameters or {}
+    for keyword in schema.keys() - UNDERSTOOD:
+        raise refuse_parameters(function, keyword, "qwen3_coder")
+    properties, required = schema.get("properties"), schema.get("required")
+    parts: list[Rule] = []
+    for key, described in properties.items() if isinstance(properties, Mapping) else ():
+        if "\n" in key or ">" in key:
+            raise refuse_parameters(function, key, "qwen3_coder")
+        begin = Rule("text", f"{PARAMETER}{key}>\n")
+        value = Rule("sequence", parts=(begin, *_value(function, described)))
+        needed = isinstance(required, list) and key in required
+        parts.append(value if needed else Rule("choice", parts=(value, Rule("sequence"))))
+    return Rule("sequence", parts=tuple(parts))
+
+
+def _value(function: Offered, described: Any) -> Iterator[Rule]:
+    """A string is written as it is, anything else as JSON."""
+    if not (isinstance(described, Mapping) and described.get("type") == "string"):
+        yield _json_value(function, described)
+        yield Rule("text", VALUE_END)
+        return
+    for keyword in described.keys() - UNDERSTOOD_OF_TEXT:
+        raise refuse_parameters(function, keyword, "qwen3_coder")
+    words = described.get("enum", [described["const"]] if "const" in described else None)
+    if words is None:
+        yield Rule("free", VALUE_END)
+        return
+    if not (isinstance(words, list) and words and all(map(_is_plain, words))):
+        raise refuse_parameters(function, "enum", "qwen3_coder")
+    yield Rule("choice", parts=tuple([Rule("text", f"{word}{VALUE_END}") for word in words]))
+
+
+def _is_plain(word: Any) -> bool:
+    return isinstance(word, str) and PARAMETER_END not in word and word == word.strip("\n")
+
+
+def _json_value(function: Offered, described: Any) -> Rule:
+    """With the definitions that it may refer to."""
+    schema = function.parameters or {}
+    if isinstance(described, Mapping):
+        described = {**{key: schema[key] for key in DEFINITIONS if key in schema}, **described}
+    return Rule("json", json.dumps(described, ensure_ascii=False), place=function.place)
+
+
+FORM: Final = CallForm(
+    before=f"{OPEN}\n{FUNCTION}",
+    between=">\n",
+    after=f"{FUNCTION_END}\n{CLOSE}",
+    separator="\n",
+    arguments=_arguments,
+    loose=False,
+)
+
+QWEN3_CODER: Final = Syntax("qwen3_coder", (OPEN, CLOSE), (OPEN,), _read, (FORM,))

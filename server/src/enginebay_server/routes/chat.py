@@ -49,6 +49,7 @@ async def begin_chat(fields: ChatRequest, service: Service, tenant: str) -> tupl
     admitted = admit(fields, model, reject_unknown=settings.unknown_fields == "reject")
     dialect = service.models.dialect(fields.model)
     tools = tool_use(fields, model, dialect)
+    admitted = admitted.without(tools.unheeded, reject=settings.unknown_fields == "reject")
     prompt = await service.prompts.render(
         lambda: conversation_of(fields, model.template, dialect, tools), model
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from enginebay_server.schema.common import MAX_TOKENS, STRICT, GenerationFields
+from enginebay_server.schema.response_format import ResponseFormat
 from enginebay_server.schema.tools import MAX_TOOLS, FunctionTool, ToolChoice
 
 NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
@@ -122,6 +123,7 @@ class ChatRequest(GenerationFields):
     parallel_tool_calls: bool | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     chat_template_kwargs: TemplateSwitches | None = None
+    response_format: ResponseFormat | None = None
 
     @field_validator("top_logprobs")
     @classmethod

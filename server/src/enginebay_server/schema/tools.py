@@ -80,12 +80,35 @@ class NamedTool(BaseModel):
     function: NamedFunction
 
 
+class AllowedTools(BaseModel):
+    """``tools`` name some of those that the request offers."""
+
+    model_config = STRICT
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool] = Field(min_length=1, max_length=MAX_TOOLS)
+
+
+class AllowedToolsChoice(BaseModel):
+    """Only some of the tools may be called."""
+
+    model_config = STRICT
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
 def _choice_kind(value: Any) -> str:
-    return "named" if isinstance(value, dict) else "mode"
+    if isinstance(value, AllowedToolsChoice):
+        return ":allowed"
+    if not isinstance(value, dict):
+        return "named" if isinstance(value, NamedTool) else "mode"
+    return ":allowed" if value.get("type") == "allowed_tools" else "named"
 
 
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("mode")]
-    | Annotated[NamedTool, Tag("named")],
+    | Annotated[NamedTool, Tag("named")]
+    | Annotated[AllowedToolsChoice, Tag(":allowed")],
     Discriminator(_choice_kind),
 ]

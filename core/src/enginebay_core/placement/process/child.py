@@ -29,6 +29,7 @@ from enginebay_core.api import (
 )
 from enginebay_core.config import parse_options
 from enginebay_core.engine import QueueLimits
+from enginebay_core.grammar import Vocabulary
 from enginebay_core.placement.loading import load_engine, require_engine
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.embedding_host import EmbeddingHost
@@ -131,7 +132,7 @@ def open_host(
         return EmbeddingHost(engine, name, link.send)
     if isinstance(engine, StepEngine):
         queue = QueueLimits(*load.queue) if load.queue else QueueLimits()
-        return StepHost(engine, name, queue, link.send)
+        return StepHost(engine, name, queue, link.send, load.grammars)
     return GeneratorHost(engine, name, link.send)
 
 
@@ -141,7 +142,7 @@ def loaded(backend: Backend[Any], engine: Generator | StepEngine | Embedder) -> 
         return wire.Loaded(Limits(made.vocab_size, made.max_length, made.facts), {}, [], made)
     if isinstance(engine, StepEngine):
         spec = engine.spec
-        limits = Limits(spec.vocab_size, spec.context_length, dict(spec.facts))
+        limits = Limits(spec.vocab_size, spec.context_length, dict(spec.facts), spec.max_sequences)
     else:
         limits = engine.limits
     capabilities = backend.capabilities(engine)
@@ -158,6 +159,8 @@ def obey(link: ChildLink, host: Host) -> None:
                     host.embed(number, ids)
                 case wire.Cancel(number):
                     host.cancel(number)
+                case wire.Spelling(tokens, control):
+                    host.learn(Vocabulary(tuple(tokens), frozenset(control)))
                 case wire.Close():
                     return
 

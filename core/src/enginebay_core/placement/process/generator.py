@@ -7,14 +7,16 @@ from collections.abc import AsyncGenerator
 from enginebay_core.api import GenerationRequest, GenerationStep, Limits
 from enginebay_core.engine.check import check_request
 from enginebay_core.engine.mailbox import Mailbox
+from enginebay_core.grammar import GrammarCheck, GrammarLimits
 from enginebay_core.placement.process.supervisor import Supervisor
 
 
 class ProcessGenerator:
     """Owns the process from here on."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, grammars: GrammarLimits) -> None:
         self.supervisor = supervisor
+        self._check_grammar = GrammarCheck(grammars)
 
     @property
     def limits(self) -> Limits:
@@ -36,7 +38,7 @@ class ProcessGenerator:
         return self.supervisor.work.steps
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        check_request(request, self.limits)
+        check_request(request, self.limits, self._check_grammar)
         mailbox = Mailbox()
         number = self.supervisor.submit(request, mailbox)
         try:

@@ -23,6 +23,7 @@ from enginebay_core.engine import QueueLimits
 from enginebay_core.engine.loop import EngineLoop
 from enginebay_core.engine.mailbox import Letter
 from enginebay_core.engine.sequence import Sequence
+from enginebay_core.grammar import GrammarCompiler, GrammarLimits, Matcher, Outcome, Vocabulary
 from enginebay_core.placement.process import wire
 
 NotedT = TypeVar("NotedT")
@@ -41,6 +42,10 @@ class Host(Protocol):
         """Reports ``number`` as gone when its room is free."""
         ...
 
+    def learn(self, vocabulary: Vocabulary) -> None:
+        """What the host has asked for by a report."""
+        ...
+
     def work(self) -> wire.Work: ...
 
     def close(self) -> None: ...
@@ -51,24 +56,38 @@ class StepHost:
     step costs one message and no switch of threads.
     """
 
-    def __init__(self, engine: StepEngine, name: str, queue: QueueLimits, report: Report) -> None:
+    def __init__(
+        self,
+        engine: StepEngine,
+        name: str,
+        queue: QueueLimits,
+        report: Report,
+        grammars: GrammarLimits,
+    ) -> None:
         self._sequences: dict[int, Sequence] = {}
+        self._matching: set[int] = set()
+        self._lock = threading.Lock()
         self._ended_steps = 0
         self._name = name
         self._report = report
+        self._compiler = GrammarCompiler(self._ask_spelling, grammars)
         self._loop = EngineLoop(engine, name, queue, self._deliver)
 
     def start(self, number: int, request: GenerationRequest) -> None:
-        sequence = self._sequences[number] = Sequence(request, number)
-        try:
-            self._loop.submit(sequence)
-        except EngineBayError as error:
-            del self._sequences[number]
-            self._report(wire.Batch(self.work(), [], [(number, wire.fault_of(error))]))
+        if request.grammar is None:
+            self._begin(number, request, None)
+            return
+        self._matching.add(number)
+        self._compiler.open(request, partial(self._matched, number, request))
 
     def cancel(self, number: int) -> None:
-        sequence = self._sequences.pop(number, None)
+        with self._lock:
+            self._matching.discard(number)
+            sequence = self._sequences.pop(number, None)
         self._loop.call(partial(self._drop, number, sequence))
+
+    def learn(self, vocabulary: Vocabulary) -> None:
+        self._compiler.learn(vocabulary)
 
     def work(self) -> wire.Work:
         scheduler = self._loop.scheduler
@@ -76,6 +95,32 @@ class StepHost:
 
     def close(self) -> None:
         self._loop.close()
+        self._compiler.close()
+
+    def _ask_spelling(self) -> None:
+        self._report(wire.AskSpelling())
+
+    def _matched(self, number: int, request: GenerationRequest, outcome: Outcome) -> None:
+        """On a thread of the compiler: the request may have been cancelled meanwhile."""
+        with self._lock:
+            if number not in self._matching:
+                return
+            self._matching.discard(number)
+            if isinstance(outcome, Matcher):
+                self._begin(number, request, outcome)
+                return
+        self._refuse(number, outcome)
+
+    def _begin(self, number: int, request: GenerationRequest, matcher: Matcher | None) -> None:
+        sequence = self._sequences[number] = Sequence(request, number, matcher)
+        try:
+            self._loop.submit(sequence)
+        except EngineBayError as error:
+            del self._sequences[number]
+            self._refuse(number, error)
+
+    def _refuse(self, number: int, error: EngineBayError) -> None:
+        self._report(wire.Batch(self.work(), [], [(number, wire.fault_of(error))]))
 
     def _drop(self, number: int, sequence: Sequence | None) -> None:
         if sequence is not None:
@@ -125,6 +170,9 @@ class GeneratorHost:
 
     def cancel(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self._stop, number)
+
+    def learn(self, vocabulary: Vocabulary) -> None:
+        """Never asked for: the engine makes its masks itself."""
 
     def work(self) -> wire.Work:
         return wire.Work(self._steps, len(self._tasks), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from enginebay_core.api import EmbeddingSpec, Progress, Tokenizer
@@ -17,7 +18,7 @@ from enginebay_core.placement.process.supervisor import Supervisor
 from enginebay_core.placement.process.worker import Launch
 from enginebay_core.placement.running import RunningModel
 from enginebay_core.plugins import load_tokenizer, resolve_model
-from enginebay_core.text import probe_template
+from enginebay_core.text import probe_template, spell_vocabulary
 
 
 def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningModel:
@@ -25,12 +26,14 @@ def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningM
     launch = launch_of(name, config)
     text = _TextSide(config, progress)
     started = start_with(launch, text.open, progress)
-    supervisor = Supervisor(launch, text.directory, started)
+    size = started.loaded.limits.vocab_size
+    spell = partial(spell_vocabulary, text.tokenizer, size)
+    supervisor = Supervisor(launch, text.directory, started, spell)
     return RunningModel(
         name=name,
         backend=config.backend,
         model=config.model,
-        generator=_generator(supervisor, started.loaded.embedding),
+        generator=_generator(supervisor, launch, started.loaded.embedding),
         tokenizer=text.tokenizer,
         capabilities=started.loaded.capabilities(),
         template=probe_template(text.tokenizer),
@@ -41,11 +44,11 @@ def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningM
 
 
 def _generator(
-    supervisor: Supervisor, embedding: EmbeddingSpec | None
+    supervisor: Supervisor, launch: Launch, embedding: EmbeddingSpec | None
 ) -> ProcessGenerator | ProcessEmbeddings:
     if embedding is not None:
         return ProcessEmbeddings(supervisor, embedding)
-    return ProcessGenerator(supervisor)
+    return ProcessGenerator(supervisor, launch.grammars)
 
 
 def launch_of(name: str, config: ModelConfig) -> Launch:
@@ -59,6 +62,7 @@ def launch_of(name: str, config: ModelConfig) -> Launch:
         pass_env=tuple(config.pass_env),
         deadlines=config.deadlines,
         restarts=config.restarts,
+        grammars=config.grammar.limits(),
     )
 
 

@@ -53,7 +53,7 @@ def start_with(
     worker = Worker(launch)
     try:
         directory = find(describe(worker, launch, progress))
-        worker.link.send(wire.Load(str(directory), launch.queue))
+        worker.link.send(wire.Load(str(directory), launch.queue, launch.grammars))
         loaded = worker.expect(wire.Loaded, progress)
     except BaseException:
         worker.end()

@@ -20,7 +20,9 @@ from enginebay_core.api import (
     Overloaded,
 )
 from enginebay_core.engine.mailbox import Embedding, Letter, Mailbox, deliver
+from enginebay_core.grammar import Vocabulary
 from enginebay_core.placement.process import wire
+from enginebay_core.placement.process.link import ServerLink
 from enginebay_core.placement.process.restarts import Restarts
 from enginebay_core.placement.process.stall import Stall
 from enginebay_core.placement.process.starting import Started, start
@@ -37,10 +39,14 @@ class Supervisor:
     after one. ``submit`` and ``cancel`` may be called from any thread.
     """
 
-    def __init__(self, launch: Launch, directory: Path, started: Started) -> None:
+    def __init__(
+        self, launch: Launch, directory: Path, started: Started, spell: Callable[[], Vocabulary]
+    ) -> None:
+        """``spell`` makes the vocabulary for grammars, whenever a child first needs it."""
         self._launch = launch
         self._directory = directory
         self._started = started
+        self._spell = spell
         self._restarts = Restarts(launch.restarts)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -161,6 +167,19 @@ class Supervisor:
             stall.heard(report.work.steps)
         elif isinstance(report, wire.Progress):
             stall.progressed()
+        elif isinstance(report, wire.AskSpelling):
+            link = self._started.worker.link
+            threading.Thread(target=self._send_spelling, args=(link,), daemon=True).start()
+
+    def _send_spelling(self, link: ServerLink) -> None:
+        """Takes about a second; the child makes an error of an empty one."""
+        spelling = wire.Spelling([], [])
+        try:
+            vocabulary = self._spell()
+            spelling = wire.Spelling(list(vocabulary.tokens), sorted(vocabulary.control))
+        except Exception:  # another's tokenizer may raise anything
+            log.exception("%s: the tokenizer of backend %r cannot be spelled", *self._names)
+        link.send(spelling)
 
     def _hand_out(self, batch: wire.Batch) -> None:
         letters: list[tuple[Mailbox, Letter]] = []

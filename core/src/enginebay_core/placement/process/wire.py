@@ -19,12 +19,16 @@ from enginebay_core.api import (
     EngineBayError,
     GenerationRequest,
     GenerationStep,
+    Grammar,
     Limits,
     Overloaded,
     RequestError,
+    Rule,
     SamplingParams,
+    ThinkingSpan,
     TokenLogprob,
 )
+from enginebay_core.grammar import GrammarLimits
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -48,6 +52,7 @@ class Load(Message, frozen=True):
 
     model: str
     queue: tuple[int, float] | None
+    grammars: GrammarLimits = GrammarLimits()
 
 
 class Start(Message, frozen=True):
@@ -68,6 +73,13 @@ class Cancel(Message, frozen=True):
     """Drop a request; answered by its number in ``Batch.gone``, whatever has become of it."""
 
     number: int
+
+
+class Spelling(Message, frozen=True):
+    """What AskSpelling asked for: the bytes of each id, and the ids of control tokens."""
+
+    tokens: list[bytes]
+    control: list[int]
 
 
 class Close(Message, frozen=True):
@@ -121,6 +133,10 @@ class Failed(Message, frozen=True):
     fault: Fault
 
 
+class AskSpelling(Message, frozen=True):
+    """A grammar has come, and masks need to know the tokenizer's tokens."""
+
+
 class Work(Message, frozen=True):
     """Counters of an instant. ``steps`` are those that ended: while something runs the number
     grows, or the engine hangs.
@@ -149,14 +165,14 @@ class Batch(Message, frozen=True):
     vectors: list[tuple[int, bytes]] = []
 
 
-Command: TypeAlias = Describe | Load | Start | Embed | Cancel | Close
-Report: TypeAlias = Hello | Described | Progress | Loaded | Failed | Beat | Batch
+Command: TypeAlias = Describe | Load | Start | Embed | Cancel | Spelling | Close
+Report: TypeAlias = Hello | Described | Progress | Loaded | Failed | AskSpelling | Beat | Batch
 
 SHAPES: Final[tuple[type, ...]] = (
-    *(Describe, Load, Start, Embed, Cancel, Close),
-    *(Fault, Hello, Described, Progress, Loaded, Failed, Work, Beat, Batch),
+    *(Describe, Load, Start, Embed, Cancel, Spelling, Close),
+    *(Fault, Hello, Described, Progress, Loaded, Failed, AskSpelling, Work, Beat, Batch),
     *(GenerationRequest, SamplingParams, GenerationStep, TokenLogprob, Limits, Capability),
-    EmbeddingSpec,
+    *(Grammar, Rule, ThinkingSpan, GrammarLimits, EmbeddingSpec),
 )
 """Every type that travels."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from enginebay_core.api import JsonValue, ModelError, Progress
 from enginebay_core.config import Deadlines
+from enginebay_core.grammar import GrammarLimits
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.ending import ending
 from enginebay_core.placement.process.environment import child_environment
@@ -43,6 +44,7 @@ class Launch:
     pass_env: tuple[str, ...] = ()
     deadlines: Deadlines = field(default_factory=Deadlines)
     restarts: int = 0
+    grammars: GrammarLimits = field(default_factory=GrammarLimits)
     unix: bool = HAS_UNIX_SOCKETS
 
     @property

@@ -7,6 +7,7 @@ from enginebay_core.testing.checks.concurrency import Concurrency
 from enginebay_core.testing.checks.distribution import Distribution
 from enginebay_core.testing.checks.errors import Errors
 from enginebay_core.testing.checks.fields import Fields
+from enginebay_core.testing.checks.grammars import Grammars
 from enginebay_core.testing.checks.greedy import Greedy
 from enginebay_core.testing.checks.leaving import Leaving
 from enginebay_core.testing.checks.reference import Reference
@@ -21,6 +22,7 @@ class Checks(
     Closing,
     Errors,
     Leaving,
+    Grammars,
     Concurrency,
     Stopping,
     Seeds,
