@@ -107,6 +107,7 @@ async def _render(fields: RenderRequest, service: Service) -> tuple[Prompt, tupl
     admitted = admit(fields, model, reject_unknown=reject)
     dialect = service.models.dialect(fields.model)
     tools = tool_use(fields, model, dialect)
+    admitted = admitted.without(tools.unheeded, reject=reject)
 
     def converse() -> Conversation:
         conversation = conversation_of(fields, model.template, dialect, tools)
