@@ -44,6 +44,7 @@ def load_graph(directory: Path, threads: int | None) -> Any:
 
     if not (directory / GRAPH).is_file():
         raise ModelError(f"the export has no {GRAPH}; export the checkpoint again")
+    onnxruntime.disable_telemetry_events()  # on by default in some builds
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = ONLY_ERRORS
     settings.intra_op_num_threads = threads or 0
