@@ -52,7 +52,7 @@ def read(name: str) -> Page:
 
 def all_pages() -> Iterator[Page]:
     """Everything that a reader of the repository may open."""
-    for pattern in ("*.md", "docs/*.md", "*/README.md", "*/*/README.md"):
+    for pattern in ("*.md", "docs/*.md", "docs/clients/*.md", "*/README.md", "*/*/README.md"):
         for path in sorted(ROOT.glob(pattern)):
             yield read(str(path.relative_to(ROOT)))
 

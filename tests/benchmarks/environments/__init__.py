@@ -1,4 +1,4 @@
-"""Python environments of the harness's own, one per requirements file beside this one."""
+"""Python environments beside the checkout's own, one per requirements file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 FILES: Final = Path(__file__).parent
+"""The requirements of the harness."""
+
 _STEPS: Final = ("Collecting", "Building", "Installing")
 
 
@@ -17,36 +19,33 @@ class NoEnvironment(Exception):
     """It cannot be made here; the message says why."""
 
 
-def is_made(name: str, root: Path) -> bool:
+def is_made(name: str, root: Path, files: Path = FILES) -> bool:
     stamp = root / name / "installed"
-    return stamp.exists() and stamp.read_text() == _fingerprint(name)
+    return stamp.exists() and stamp.read_text() == _fingerprint(files / f"{name}.txt")
 
 
-def make_environment(name: str, root: Path) -> Path:
+def make_environment(name: str, root: Path, files: Path = FILES) -> Path:
     """The Python of environment ``name`` under ``root``; made only where it is not there yet. The
-    first line of its requirements is a comment that tells its size.
+    first line of its requirements, in ``files``, is a comment that tells its size.
     """
+    requirements = files / f"{name}.txt"
     place = root / name
     python = place / "bin" / "python"
-    if is_made(name, root):
+    if is_made(name, root, files):
         return python
-    size = _requirements(name).read_text().splitlines()[0].removeprefix("# ")
+    size = requirements.read_text().splitlines()[0].removeprefix("# ")
     print(f"making {place}: {size}", flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(place)], place.with_suffix(".log"))
     index = os.environ.get("TORCH_INDEX", "")
     extra = ["--extra-index-url", index] if index else []
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *extra]
-    _run([*pip, "-r", str(_requirements(name))], place.with_suffix(".log"))
-    (place / "installed").write_text(_fingerprint(name))
+    _run([*pip, "-r", str(requirements)], place.with_suffix(".log"))
+    (place / "installed").write_text(_fingerprint(requirements))
     return python
 
 
-def _requirements(name: str) -> Path:
-    return FILES / f"{name}.txt"
-
-
-def _fingerprint(name: str) -> str:
-    return hashlib.sha256(_requirements(name).read_bytes() + sys.version.encode()).hexdigest()
+def _fingerprint(requirements: Path) -> str:
+    return hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
 
 
 def _run(command: list[str], log: Path) -> None:
