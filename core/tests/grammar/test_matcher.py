@@ -145,7 +145,7 @@ def test_thinking_may_begin_or_not(compiler: GrammarCompiler) -> None:
 def test_blanks_are_bounded(compiler: GrammarCompiler) -> None:
     """A small model that likes blanks would never end."""
     matcher = matcher_of(opened(compiler, json_rule(POINT)))
-    assert follow(matcher, b"{\n" + b" " * 32) is None
+    assert follow(matcher, b"{\n" + b" " * 16) is None
     assert allowed(matcher) == {ord('"')}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from enginebay_core.api import Grammar, RequestError, Rule
 from enginebay_core.grammar import GrammarCheck, GrammarLimits
-from enginebay_core.grammar.narrowing import close_objects
+from enginebay_core.grammar.narrowing import narrow
 
 
 def check(*schemas: Any, **limits: int) -> None:
@@ -76,11 +76,27 @@ def test_a_long_chain_is_walked() -> None:
     check({"$ref": "#/$defs/d0", "$defs": {**chain, "d1500": {"type": "null"}}}, bytes=200_000)
 
 
+def test_numbers_come_to_an_end() -> None:
+    bounds = {"minimum": -1e15, "maximum": 1e15}
+    assert narrow({"type": "integer"}) == {"type": "integer", **bounds}
+    number = {"type": ["number", "null"], "exclusiveMinimum": 3}
+    assert narrow(number) == {**number, "maximum": 1e15, "multipleOf": 1e-9}
+    for as_it_is in (
+        {"type": "integer", "minimum": 2e15},
+        {"type": "integer", "minimum": 1, "maximum": 2},
+        {"type": "integer", "enum": [1]},
+        {"type": "string"},
+    ):
+        assert narrow(as_it_is) == as_it_is
+    ours = {"type": "number", "multipleOf": 0.5, "minimum": 0, "maximum": 9}
+    assert narrow(ours) == ours
+
+
 def test_objects_are_closed_where_that_only_narrows() -> None:
     inner = {"type": "object", "properties": {"a": {"type": "null"}}}
     closed = {**inner, "additionalProperties": False}
-    assert close_objects(inner) == closed
-    assert close_objects({"items": inner}) == {"items": closed}
+    assert narrow(inner) == closed
+    assert narrow({"items": inner}) == {"items": closed}
     for as_it_is in (
         {**inner, "additionalProperties": {"type": "null"}},
         {**inner, "patternProperties": {"^b": {}}},
@@ -90,4 +106,4 @@ def test_objects_are_closed_where_that_only_narrows() -> None:
         {"type": "object"},
         True,
     ):
-        assert close_objects(as_it_is) == as_it_is
+        assert narrow(as_it_is) == as_it_is

@@ -6,9 +6,9 @@ import json
 from typing import Any, Final
 
 from enginebay_core.api import Rule
-from enginebay_core.grammar.narrowing import close_objects
+from enginebay_core.grammar.narrowing import narrow
 
-BLANKS: Final = r"[ ]{1,2}|\r?\n[ \t]{0,32}"
+BLANKS: Final = r"[ ]|\r?\n([ ]{0,16}|\t{1,6})"
 """What may stand between the parts of a JSON text: bounded, or a small model goes on for ever."""
 
 JSON_OPTIONS: Final = {"whitespace_pattern": BLANKS, "lenient": False}
@@ -63,7 +63,7 @@ class _Writer:
 
 def schema_text(schema: str) -> str:
     """On one line, with our options in the place of the client's."""
-    parsed: Any = close_objects(json.loads(schema))
+    parsed: Any = narrow(json.loads(schema))
     if isinstance(parsed, bool):
         parsed = {} if parsed else {"enum": []}
     return json.dumps({**parsed, "x-guidance": JSON_OPTIONS}, ensure_ascii=False)

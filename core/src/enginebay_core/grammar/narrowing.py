@@ -15,10 +15,15 @@ DATA: Final = ("const", "enum", "default", "examples")
 """Keywords whose values are no schemas."""
 
 
-def close_objects(schema: Any) -> Any:
-    """Objects with ``properties`` get no others, unless the schema speaks of others: a value that
-    is valid then is valid under ``schema``, and a model does not invent names for ever. A schema
-    that puts objects together from several places stays as it is.
+LARGEST: Final = 1e15
+SMALLEST: Final = 1e-9
+"""Numbers within these have an end; without bounds a model may write digits for ever."""
+
+
+def narrow(schema: Any) -> Any:
+    """What is valid under the result is valid under ``schema``, and comes to an end. Objects with
+    ``properties`` get no others, and numbers no more digits than anybody needs, unless the schema
+    speaks of others. One that puts values together from several places stays as it is.
     """
     return schema if any(map(_combines, _objects(schema))) else _close(schema)
 
@@ -46,4 +51,24 @@ def _close(schema: Any) -> Any:
     named = isinstance(schema.get("properties"), Mapping)
     if named and not any(key in schema for key in OPENING):
         closed["additionalProperties"] = False
-    return closed
+    return {**_digits(schema), **closed}
+
+
+def _digits(schema: Mapping[str, Any]) -> dict[str, float]:
+    """Bounds for numbers that have none, where they contradict none."""
+    kind = schema.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    if not ("number" in kinds or "integer" in kinds) or "enum" in schema or "const" in schema:
+        return {}
+    low = [schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema]
+    high = [schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema]
+    bounds: dict[str, float] = {"multipleOf": SMALLEST} if "number" in kinds else {}
+    if not low and all(_within(bound) for bound in high):
+        bounds["minimum"] = -LARGEST
+    if not high and all(_within(bound) for bound in low):
+        bounds["maximum"] = LARGEST
+    return bounds
+
+
+def _within(bound: Any) -> bool:
+    return isinstance(bound, int | float) and -LARGEST < bound < LARGEST
