@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEV = $(PYTHON) dev.py
 
-.PHONY: help serve demo test test-all check pocket bench setup
+.PHONY: help serve demo test test-all check pocket bench soak setup
 help:
 	@$(DEV) --help
 serve:
@@ -12,5 +12,7 @@ demo:
 	@$(DEV) demo --backend "$(BACKEND)"
 bench:
 	@$(DEV) bench --quick "$(QUICK)" --args="$(ARGS)"
+soak:
+	@$(DEV) soak --minutes "$(MINUTES)"
 test test-all check pocket setup:
 	@$(DEV) $@ --args="$(ARGS)"

@@ -50,6 +50,7 @@ PROFILES = {
             "./plugins/pocket",
         ),
     ),
+    "fuzz": Profile("about 10 MB", ("schemathesis",)),
     "transformers": Profile(
         "torch and Transformers: 0.3 GB with a CPU build of torch, 3 to 4 GB with the CUDA build "
         "that Linux gets by default (TORCH_INDEX chooses another)",
@@ -97,6 +98,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", default="", help="serve: hub id, directory or installed model")
     parser.add_argument("--port", default="", help="serve: the port (default 8000)")
     parser.add_argument("--quick", default="", help="bench: 1 for a run of less than ten minutes")
+    parser.add_argument("--minutes", default="", help="soak: how long (default 60)")
     parser.add_argument("--args", default="", help="passed on to the command that the task runs")
     parser.add_argument(
         "--torch-index",
@@ -174,6 +176,13 @@ def bench(arguments: argparse.Namespace) -> int:
     return run([*command, *shlex.split(arguments.args)])
 
 
+def soak(arguments: argparse.Namespace) -> int:
+    install(["server", "dev"], arguments.torch_index)
+    command: list[str | Path] = [BIN / "python", "-m", "tests.edges.soak"]
+    command += option("--minutes", arguments.minutes)
+    return run(command)
+
+
 def setup(arguments: argparse.Namespace) -> int:
     install(list(PROFILES), arguments.torch_index)
     make_environments(list(PROFILES), arguments.torch_index)
@@ -189,6 +198,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "check": (check, "ruff, mypy --strict, import-linter and the docs build"),
     "pocket": (pocket, "train the bundled model again"),
     "bench": (bench, "measure speed beside other servers; writes docs/benchmarks/results.md"),
+    "soak": (soak, "load a server with good, bad and leaving clients for MINUTES (60)"),
     "setup": (setup, "install every backend and tool, run nothing"),
 }
 

@@ -17,6 +17,7 @@ from enginebay_server.app import build_app
 from enginebay_server.config import load_settings
 from enginebay_server.models import ModelTable, State
 from enginebay_server.run import Server, listen, url_of
+from enginebay_server.service import Service
 
 Config = Mapping[str, Any]
 
@@ -45,6 +46,12 @@ class Running:
     @property
     def root(self) -> str:
         return self.url.removesuffix("/v1")
+
+    @property
+    def service(self) -> Service:
+        app: Any = self.server.config.app
+        service: Service = app.state.service
+        return service
 
     def client(self, key: str = "any") -> OpenAI:
         return OpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=30)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from tests.server.conftest import TOY, Config, Running, running
 
 from enginebay_core.api import ConfigError
-from enginebay_server.auth import OPEN_PATHS, load_keys
+from enginebay_server.auth import KeyRing
 from enginebay_server.config import ServerSettings
+from enginebay_server.gate import OPEN_PATHS
 
 KEY = "sk-correct horse"
 HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Say hi"}]
@@ -78,6 +81,8 @@ def test_two_keys_at_once_are_none(locked: Running) -> None:
         "/V1/models",
         "/%76%31/models",
         "/health/",
+        "/%68ealth",
+        "/livez%20",
         "/health/../v1/models",
         "/health%2f..%2fv1/models",
         "/no/such/path",
@@ -101,7 +106,7 @@ def test_headers_of_proxies_and_hosts_open_nothing(locked: Running) -> None:
 
 def test_health_needs_no_key_and_tells_nothing(locked: Running) -> None:
     for path in OPEN_PATHS:
-        answer = locked.http.get(locked.root + path)
+        answer = locked.http.get(locked.root + path.decode())
         assert answer.status_code == 200
         assert answer.json() == {"status": "ok"}
 
@@ -120,7 +125,7 @@ def test_any_key_will_do_where_none_is_set(toys: Running) -> None:
 def test_a_file_of_keys(tmp_path: Path, start: Callable[[Config], Running]) -> None:
     file = tmp_path / "keys"
     file.write_text("# the team\nsk-one\n\nsk-two\n")
-    server = start({"server": {"keys_file": str(file)}, "models": {"toy": TOY}})
+    server = start({"server": {"api_keys_file": str(file)}, "models": {"toy": TOY}})
 
     def status(key: str) -> int:
         headers = {"Authorization": f"Bearer {key}"}
@@ -134,11 +139,38 @@ def test_a_file_of_keys(tmp_path: Path, start: Callable[[Config], Running]) -> N
     ]
 
 
+def test_a_file_of_keys_is_read_again(tmp_path: Path, start: Callable[[Config], Running]) -> None:
+    """Written or replaced; and a digest stands for its key."""
+    file = tmp_path / "keys"
+    file.write_text("sk-one\n")
+    server = start({"server": {"api_keys_file": str(file)}, "models": {"toy": TOY}})
+
+    def statuses() -> list[int]:
+        headers = [{"Authorization": f"Bearer {key}"} for key in ("sk-one", "sk-two")]
+        return [server.http.get(server.url + "/models", headers=h).status_code for h in headers]
+
+    assert statuses() == [200, 401]
+    file.write_text(f"sha256:{hashlib.sha256(b'sk-two').hexdigest()}\n")
+    wait_for(lambda: statuses() == [401, 200])
+    file.unlink()
+    time.sleep(1.1)
+    assert statuses() == [401, 200], "a file that cannot be read changes nothing"
+    file.write_text("# nobody\n")
+    wait_for(lambda: statuses() == [401, 401])
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_keys_do_not_share_prompts(tmp_path: Path, start: Callable[[Config], Running]) -> None:
     """How quick an answer comes must not tell what somebody else has asked."""
     file = tmp_path / "keys"
     file.write_text("sk-one\nsk-two\n")
-    server = start({"server": {"keys_file": str(file)}, "models": {"toy": TOY}})
+    server = start({"server": {"api_keys_file": str(file)}, "models": {"toy": TOY}})
 
     def cached(key: str) -> int:
         answer = server.post(CHAT, headers={"Authorization": f"Bearer {key}"}).json()
@@ -157,14 +189,14 @@ def test_keys_do_not_share_prompts(tmp_path: Path, start: Callable[[Config], Run
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])
 def test_off_loopback_a_key_is_needed(host: str) -> None:
     with pytest.raises(ConfigError, match="ENGINEBAY_SERVER__API_KEY"):
-        load_keys(ServerSettings(host=host))
-    assert load_keys(ServerSettings(host=host, auth="none")) == frozenset()
-    assert load_keys(ServerSettings.model_validate({"host": host, "api_key": "x"}))
+        KeyRing(ServerSettings(host=host))
+    assert not KeyRing(ServerSettings(host=host, auth="none")).needed
+    assert KeyRing(ServerSettings.model_validate({"host": host, "api_key": "x"})).needed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_on_loopback_none_is_needed(host: str) -> None:
-    assert load_keys(ServerSettings(host=host)) == frozenset()
+    assert not KeyRing(ServerSettings(host=host)).needed
 
 
 @pytest.mark.parametrize("content", ["", "# only notes\n", None])
@@ -172,5 +204,5 @@ def test_a_keys_file_without_keys(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "keys"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(ConfigError, match=r"server\.keys_file"):
-        load_keys(ServerSettings(keys_file=file))
+    with pytest.raises(ConfigError, match=r"server\.api_keys_file"):
+        KeyRing(ServerSettings(api_keys_file=file))

@@ -11,10 +11,12 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.edges.target import descendants
 from tests.server.conftest import TOY
 
 SCRIPT = textwrap.dedent("""
@@ -37,10 +39,10 @@ LONG: dict[str, Any] = {
 class Process:
     """``serve`` in a process of its own."""
 
-    def __init__(self, server: dict[str, Any], **options: Any) -> None:
+    def __init__(self, server: dict[str, Any], placement: str, **options: Any) -> None:
         config = {
             "server": {"port": 0, **server},
-            "models": {"toy": {**TOY, "options": options}},
+            "models": {"toy": {**TOY, "options": options, "placement": placement}},
         }
         self.popen = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, json.dumps(config)],
@@ -68,8 +70,10 @@ class Process:
 
 
 @contextmanager
-def process(server: dict[str, Any] | None = None, **options: Any) -> Iterator[Process]:
-    begun = Process(server or {}, **options)
+def process(
+    server: dict[str, Any] | None = None, placement: str = "inline", **options: Any
+) -> Iterator[Process]:
+    begun = Process(server or {}, placement, **options)
     try:
         yield begun
     finally:
@@ -103,6 +107,33 @@ def test_running_answers_are_finished_first() -> None:
     assert code == 0
 
 
+def test_while_running_answers_finish_others_are_told_so() -> None:
+    """A balancer sees that it is not ready, a client that it should come again."""
+    with process({"shutdown_seconds": 20}, step_seconds=0.02) as server:
+        server.wait_ready()
+        body = {**LONG, "max_tokens": 60, "stream": True}
+        with httpx.stream("POST", server.url + "/chat/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.popen.send_signal(signal.SIGTERM)
+            wait_status(server, 503)
+            refused = httpx.post(server.url + "/chat/completions", json=LONG)
+            rest = [line for line in lines if line]
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "shutting_down")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert rest[-1] == "data: [DONE]"
+        code, took, _ = server.ends(10)
+    assert code == 0
+    assert took < 4
+
+
+def wait_status(server: Process, status: int) -> None:
+    deadline = time.monotonic() + 5
+    while httpx.get(server.url.removesuffix("/v1") + "/health").status_code != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_answers_that_take_too_long_are_ended_in_band() -> None:
     with process({"shutdown_seconds": 0.3}, step_seconds=0.02) as server:
         server.wait_ready()
@@ -134,6 +165,46 @@ def test_a_second_signal_ends_it_at_once() -> None:
             code, took, _ = server.ends(5)
     assert code == 128 + signal.SIGTERM
     assert took < 1
+
+
+def test_a_second_signal_leaves_no_child() -> None:
+    with process({"shutdown_seconds": 60}, placement="process", step_seconds=0.02) as server:
+        server.wait_ready()
+        children = descendants(server.popen.pid)
+        assert children
+        body = {**LONG, "stream": True}
+        with httpx.stream("POST", server.url + "/chat/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.popen.send_signal(signal.SIGTERM)
+            wait_status(server, 503)
+            server.popen.send_signal(signal.SIGTERM)
+            code, took, _ = server.ends(5)
+    assert code == 128 + signal.SIGTERM
+    assert took < 1
+    deadline = time.monotonic() + 2
+    while any(Path(f"/proc/{pid}").exists() for pid in children):
+        assert time.monotonic() < deadline, "a child outlives its server"
+        time.sleep(0.01)
+
+
+def test_a_hangup_reads_the_keys_again(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("sk-one\n")
+    with process({"api_keys_file": str(file)}) as server:
+        server.wait_ready()
+        file.write_text("sk-two\n")
+        server.popen.send_signal(signal.SIGHUP)
+        headers = {"Authorization": "Bearer sk-two"}
+        deadline = time.monotonic() + 5
+        while httpx.get(server.url + "/models", headers=headers).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        server.popen.send_signal(signal.SIGTERM)
+        code, _, log = server.ends(10)
+    assert code == 0
+    assert "read the keys again" in log
+    assert "sk-" not in log
 
 
 def test_it_can_be_stopped_while_it_loads() -> None:

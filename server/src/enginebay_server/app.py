@@ -7,12 +7,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
-from enginebay_server.auth import RequireKey, load_keys
+from enginebay_server.auth import KeyRing
 from enginebay_server.config import ServerSettings
+from enginebay_server.gate import Gate
 from enginebay_server.handlers import add_handlers
 from enginebay_server.models import ModelTable
 from enginebay_server.routes import ROUTERS
+from enginebay_server.routes.describe import ERRORS
 from enginebay_server.service import Service
 
 
@@ -20,16 +23,28 @@ def build_app(settings: ServerSettings, models: ModelTable, base_url: str) -> Fa
     """Models start loading when the app starts, and are closed when it stops. Raises ConfigError
     when a key is needed and none is set.
     """
-    keys = load_keys(settings)
+    keys = KeyRing(settings)
     app = FastAPI(
-        title="EngineBay", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan
+        title="EngineBay",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        responses=ERRORS,
     )
-    app.state.service = Service(settings, models, base_url, needs_key=bool(keys))
+    app.state.service = Service(settings, models, base_url, keys)
     for router in ROUTERS:
         app.include_router(router)
     add_handlers(app)
-    if keys:
-        app.add_middleware(RequireKey, digests=keys)
+    app.add_middleware(Gate, settings=settings, keys=keys)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
     return app
 
 

@@ -11,30 +11,32 @@ from typing import Any, Final, NoReturn
 from starlette.requests import Request
 
 from enginebay_core.api import JsonValue, RequestError
-from enginebay_server.errors import BodyTooLarge, BodyTooSlow, WrongMediaType, quote
+from enginebay_server.bounds import check_bounds
+from enginebay_server.config import Bounds
+from enginebay_server.errors import BodyTooLarge, WrongMediaType, quote
+from enginebay_server.service import Service
 
-MAX_DEPTH: Final = 64
 MAX_DIGITS: Final = 40
-MAX_CHUNKS: Final = 16_384
-READ_SECONDS: Final = 60.0
+DEFAULTS: Final = Bounds()
 PARSE_ON_LOOP: Final = 64 * 1024
 """Bodies up to this many bytes are parsed at once; a thread costs more than that takes."""
 
 
 async def read_object(request: Request, limit: int) -> dict[str, JsonValue]:
-    """The body as a JSON object of at most ``limit`` bytes.
+    """The body as a JSON object of at most ``limit`` bytes, within ``server.limits``.
 
-    Raises RequestError (400, 408, 413, 415) for everything that is not one, ClientDisconnect when
-    the client left.
+    Raises RequestError (400, 413, 415) for everything that is not one, ClientDisconnect when the
+    client left, or took too long to send it.
     """
     _require_json(request)
-    raw = await _read(request, limit)
+    bounds = Service.of(request).settings.limits
+    raw = await _read(request, limit, bounds.body_pieces)
     if len(raw) <= PARSE_ON_LOOP:
-        return parse_object(raw)
-    return await asyncio.to_thread(parse_object, raw)
+        return parse_object(raw, bounds)
+    return await asyncio.to_thread(parse_object, raw, bounds)
 
 
-def parse_object(raw: bytes) -> dict[str, JsonValue]:
+def parse_object(raw: bytes, bounds: Bounds = DEFAULTS) -> dict[str, JsonValue]:
     """One JSON object: UTF-8, no duplicate keys, finite numbers, no lone surrogates, no NUL."""
     try:
         value = json.loads(
@@ -47,13 +49,14 @@ def parse_object(raw: bytes) -> dict[str, JsonValue]:
     except UnicodeDecodeError as error:
         raise RequestError(f"The body is not UTF-8: byte {error.start} is no text.") from None
     except RecursionError:
-        raise RequestError(f"The body nests deeper than {MAX_DEPTH} levels.") from None
+        raise RequestError(f"The body nests deeper than {bounds.depth} levels.") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise RequestError(f"The body is not JSON: {error.msg} at {place}.") from None
     if not isinstance(value, dict):
         raise RequestError(f"The body must be a JSON object, not {type(value).__name__}.")
-    _check_values(value)
+    _check_values(value, bounds)
+    check_bounds(value, bounds)
     return value
 
 
@@ -71,18 +74,10 @@ def _require_json(request: Request) -> None:
     )
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, limit: int, pieces: int) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared[:20]) > limit:
         raise BodyTooLarge(f"The body has {declared[:20]} bytes; at most {limit} are accepted.")
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await _collect(request, limit)
-    except TimeoutError:
-        raise BodyTooSlow(f"The body took longer than {READ_SECONDS:.0f} s.") from None
-
-
-async def _collect(request: Request, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -90,8 +85,8 @@ async def _collect(request: Request, limit: int) -> bytes:
         parts.append(chunk)
         if size > limit:
             raise BodyTooLarge(f"The body has more than the {limit} bytes that are accepted.")
-        if len(parts) > MAX_CHUNKS:
-            raise RequestError(f"The body came in more than {MAX_CHUNKS} pieces.")
+        if len(parts) > pieces:
+            raise RequestError(f"The body came in more than {pieces} pieces.")
     return b"".join(parts)
 
 
@@ -120,22 +115,24 @@ def _bounded(text: str) -> int:
     return int(text)
 
 
-def _check_values(root: JsonValue) -> None:
+def _check_values(root: JsonValue, bounds: Bounds) -> None:
     level: list[JsonValue] = [root]
-    for _ in range(MAX_DEPTH):
-        level = [child for value in level for child in _children(value)]
+    for _ in range(bounds.depth):
+        level = [child for value in level for child in _children(value, bounds.items)]
         if not level:
             return
-    raise RequestError(f"The body nests deeper than {MAX_DEPTH} levels.")
+    raise RequestError(f"The body nests deeper than {bounds.depth} levels.")
 
 
-def _children(value: JsonValue) -> list[JsonValue]:
+def _children(value: JsonValue, most: int) -> list[JsonValue]:
     if isinstance(value, str):
         _check_text(value)
-    elif isinstance(value, dict):
-        return [*value, *value.values()]
-    elif isinstance(value, list):
-        return value
+    elif isinstance(value, dict | list):
+        if len(value) > most:
+            raise RequestError(
+                f"A list or object has {len(value)} entries; at most {most} are accepted."
+            )
+        return [*value, *value.values()] if isinstance(value, dict) else value
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -33,13 +34,6 @@ class WrongMediaType(RequestError):
 
     status = 415
     code = "unsupported_media_type"
-
-
-class BodyTooSlow(RequestError):
-    """The body did not arrive in time."""
-
-    status = 408
-    code = "request_timeout"
 
 
 class ResponseNotKept(RequestError):
@@ -86,10 +80,34 @@ class WireError:
         }
 
 
+OUT_OF_TIME: Final = WireError(
+    504,
+    "The answer was not done in time, so the server ended it.",
+    SERVER,
+    code="deadline_exceeded",
+    headers={"x-should-retry": "false"},
+)
+"""The answer took longer than ``server.limits.request_seconds``."""
+
+
 def quote(value: object, limit: int = 80) -> str:
     """``repr`` of a client's value, short enough to send back."""
-    text = repr(value[: limit + 1] if isinstance(value, str | bytes | list) else value)
+    text = repr(_shortened(value, limit + 1))
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def _shortened(value: object, most: int, levels: int = 3) -> object:
+    """Enough of it to fill ``most`` characters, however large the whole is."""
+    if isinstance(value, str | bytes):
+        return value[:most]
+    if isinstance(value, dict | list) and not levels:
+        return ...
+    if isinstance(value, list):
+        return [_shortened(item, most, levels - 1) for item in value[:most]]
+    if isinstance(value, dict):
+        items = itertools.islice(value.items(), most)
+        return {_shortened(name, most): _shortened(item, most, levels - 1) for name, item in items}
+    return value
 
 
 def wire_error(error: BaseException) -> WireError:

@@ -13,6 +13,7 @@ from enginebay_server.frames import Shape, dumps
 from enginebay_server.presence import while_connected
 from enginebay_server.schema.common import GenerationFields
 from enginebay_server.stream import EventStream, events
+from enginebay_server.visit import Visit
 
 
 async def reply(
@@ -25,6 +26,7 @@ async def reply(
     keep_alive: float,
 ) -> Response:
     """Raises what made the generation fail, and ClientDisconnect; then nothing runs any more."""
+    Visit.of(request).spent = lambda: answer.usage.total_tokens
     if fields.stream:
         frames = events(answer, shape, usage=fields.include_usage)
         stream = EventStream(frames, keep_alive, admitted.headers, shape.failure)

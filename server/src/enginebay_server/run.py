@@ -11,8 +11,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from fastapi import FastAPI
 from enginebay_core.api import ConfigError
 from enginebay_server.app import build_app
 from enginebay_server.config import ServerSettings, Settings
+from enginebay_server.connection import BoundedProtocol
 from enginebay_server.models import CLOSE_SECONDS, ModelTable
 from enginebay_server.service import Service
 from enginebay_server.welcome import welcome
@@ -98,11 +100,12 @@ def _unlike_probes(record: logging.LogRecord) -> bool:
 
 class Server(uvicorn.Server):
     """Uvicorn's, but a stop drains: running answers finish in ``shutdown_seconds`` or are ended
-    with an error that says so; a second signal ends the process at once.
+    with an error that says so; a second signal ends the process at once. SIGHUP reads the keys
+    again.
     """
 
     def __init__(self, app: FastAPI, settings: ServerSettings) -> None:
-        self._models = app.state.service.models
+        self._service: Service = app.state.service
         self._seconds = settings.shutdown_seconds
         super().__init__(
             uvicorn.Config(
@@ -111,20 +114,26 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 ws="none",
+                http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, settings)),
+                h11_max_incomplete_event_size=settings.limits.header_bytes,
                 timeout_keep_alive=65,
-                timeout_graceful_shutdown=int(settings.shutdown_seconds) + GRACE_SECONDS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._models.refuse_new()
+        """New requests are told so, and ``/health`` is 503, for as long as old ones run."""
+        self._service.models.refuse_new()
         ending = asyncio.create_task(self._end_running())
+        drained = asyncio.create_task(self._service.intake.empty.wait())
+        await asyncio.wait({ending, drained}, return_when=asyncio.FIRST_COMPLETED)
         await super().shutdown(sockets)
+        drained.cancel()
         ending.cancel()
 
     async def _end_running(self) -> None:
         await asyncio.sleep(self._seconds)
-        await asyncio.to_thread(self._models.close)
+        await asyncio.to_thread(self._service.models.close)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -133,11 +142,16 @@ class Server(uvicorn.Server):
             yield
             return
         kept = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        if hasattr(signal, "SIGHUP"):
+            kept[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
         try:
             yield
         finally:
             for number, handler in kept.items():
                 signal.signal(number, handler)
+
+    def _reload(self, sig: int, frame: FrameType | None) -> None:
+        self._service.keys.reload()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:

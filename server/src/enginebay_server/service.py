@@ -9,10 +9,13 @@ from typing import Final, cast
 
 from starlette.requests import Request
 
+from enginebay_server.auth import KeyRing
 from enginebay_server.config import ServerSettings
 from enginebay_server.errors import quote
+from enginebay_server.intake import Intake
 from enginebay_server.models import ModelTable
 from enginebay_server.prompt import PromptMaker
+from enginebay_server.visit import Visit
 
 MAX_NOTED: Final = 1000
 
@@ -26,13 +29,29 @@ class Service:
     settings: ServerSettings
     models: ModelTable
     base_url: str
-    needs_key: bool = False
+    keys: KeyRing
     prompts: PromptMaker = field(default_factory=PromptMaker)
     noted: set[str] = field(default_factory=set)
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intake", Intake(self.settings.limits.sequences))
+
+    @property
+    def needs_key(self) -> bool:
+        return self.keys.needed
 
     @staticmethod
     def of(request: Request) -> Service:
         return cast("Service", request.app.state.service)
+
+    def reserve(self, request: Request, name: str, sequences: int) -> None:
+        """Room for that many sequences of a model until the request ends, before any work is done
+        for it. Raises Overloaded when there is none, RequestError when there never will be, and
+        what ``ModelTable.running`` raises.
+        """
+        model, config = self.models.running(name), self.models.entry(name).config
+        Visit.of(request).at_end(self.intake.take(model, config.queue.length, sequences))
 
     def note_ignored(self, fields: Iterable[str]) -> None:
         """Log each unknown request field once, however often it comes."""

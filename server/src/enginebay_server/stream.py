@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from enginebay_core.api import EngineBayError, EngineClosed
 from enginebay_server.answer import Answer
-from enginebay_server.errors import WireError, wire_error
+from enginebay_server.errors import OUT_OF_TIME, WireError, wire_error
 from enginebay_server.frames import Shape, error_frame
 from enginebay_server.presence import disconnected
+from enginebay_server.visit import is_late
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -85,7 +86,7 @@ class EventStream(Response):
         except asyncio.CancelledError:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-            body = self._failure(CUT_OFF)
+            body = self._failure(OUT_OF_TIME if is_late(scope) else CUT_OFF)
             await send({"type": "http.response.body", "body": body, "more_body": False})
             raise
         finally:

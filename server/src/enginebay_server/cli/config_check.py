@@ -22,7 +22,7 @@ from enginebay_core.environments import environment_of, interpreter_of
 from enginebay_core.placement import placement_of, require_process
 from enginebay_core.plugins import MODELS, list_plugins, load_backend, resolve_model
 from enginebay_core.plugins.models import HUB_ID
-from enginebay_server.auth import load_keys
+from enginebay_server.auth import KeyRing
 from enginebay_server.cli.layers import Layers, read_layers
 from enginebay_server.config import Settings, unread_variables
 
@@ -52,7 +52,7 @@ def check_config(file: Path | None, command_line: Mapping[str, Any]) -> CheckedC
         settings = layers.settings()
     except ConfigError as error:
         return CheckedConfig(file, (str(error),), tuple(warnings))
-    errors = list(_failures(partial(load_keys, settings.server)))
+    errors = list(_failures(partial(KeyRing, settings.server)))
     for name in settings.models:
         try:
             errors += _failures(partial(_check_options, settings, name))

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from enginebay_core.config import ModelConfig
+from enginebay_server.config.bounds import Bounds, PerKey
 
 
 class ServerSettings(BaseModel):
@@ -21,13 +22,25 @@ class ServerSettings(BaseModel):
     api_key: SecretStr | None = Field(
         None, description="The key clients must send. Best set as ENGINEBAY_SERVER__API_KEY."
     )
-    keys_file: Path | None = Field(
-        None, description="A file of further keys, one a line; lines that start with # are notes."
+    api_keys_file: Path | None = Field(
+        None,
+        description="A file of further keys, one a line, plain or as sha256:HEX; lines that start "
+        "with # are notes. Read again when it changes.",
     )
     auth: Literal["key", "none"] = Field(
         "key",
         description="'key': a key is needed once one is set, and on any address but this "
         "machine's own. 'none': everyone who reaches the port may use it.",
+    )
+    allowed_hosts: list[str] = Field(
+        default_factory=list,
+        description="Names that clients may call this server by, beside its own: "
+        "'llm.example.com', '*.example.com', or '*' for any.",
+    )
+    cors_origins: list[str] = Field(
+        default_factory=list,
+        description="Web pages that may call this server from a browser: "
+        "'https://chat.example.com'. Default: none.",
     )
     default_max_tokens: int = Field(
         16_384,
@@ -47,6 +60,8 @@ class ServerSettings(BaseModel):
     shutdown_seconds: float = Field(
         30.0, ge=0, description="How long a stop waits for running answers."
     )
+    limits: Bounds = Field(default=Bounds(), description="How much a client may ask for.")
+    per_key: PerKey = Field(default=PerKey(), description="How much each key may use.")
 
     @field_validator("api_key")
     @classmethod
@@ -57,7 +72,7 @@ class ServerSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_mind_about_keys(self) -> Self:
-        if self.auth == "none" and (self.api_key or self.keys_file):
+        if self.auth == "none" and (self.api_key or self.api_keys_file):
             raise ValueError("auth is 'none' and a key is set as well; remove one of the two")
         return self
 

@@ -91,7 +91,9 @@ class ModelTable:
         entries = self.entries.values()
         await asyncio.gather(*(self._load(entry) for entry in entries))
         if all(entry.loaded is State.FAILED for entry in entries) and not self._closing:
-            log.error("no model could be loaded: stop the server, mend the reasons above, try again")
+            log.error(
+                "no model could be loaded: stop the server, mend the reasons above, try again"
+            )
 
     def entry(self, name: str) -> ModelEntry:
         """By name or alias. Raises ModelNotFound, which lists what there is."""

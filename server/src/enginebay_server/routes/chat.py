@@ -29,6 +29,7 @@ async def create_chat_completion(request: Request) -> Response:
     service = Service.of(request)
     body = await read_object(request, service.settings.max_body_bytes)
     fields = read(ChatRequest, body)
+    service.reserve(request, fields.model, fields.n)
     begun = begin_chat(fields, service, tenant_of(request))
     admitted, answer = await while_connected(request, begun)
     service.note_ignored(admitted.ignored)

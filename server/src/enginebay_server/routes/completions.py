@@ -34,6 +34,7 @@ async def create_completion(request: Request) -> Response:
     service = Service.of(request)
     body = await read_object(request, service.settings.max_body_bytes)
     fields = read(CompletionRequest, body)
+    service.reserve(request, fields.model, len(fields.prompts) * fields.n)
     begun = _begin(fields, service, tenant_of(request))
     admitted, answer, echoes = await while_connected(request, begun)
     service.note_ignored(admitted.ignored)

@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "What went wrong, in OpenAI's shape.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {
+                        "error": {
+                            "type": "object",
+                            "required": ["message", "type", "param", "code"],
+                            "properties": {
+                                "message": {"type": "string"},
+                                "type": {"type": "string"},
+                                "param": {"type": ["string", "null"]},
+                                "code": {"type": ["string", "null"]},
+                            },
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+"""Any route's other answer, for FastAPI's ``responses``."""
 
 
 def json_body(*models: type[BaseModel]) -> dict[str, Any]:

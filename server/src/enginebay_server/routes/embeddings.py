@@ -23,6 +23,7 @@ from enginebay_server.schema.reading import read
 from enginebay_server.service import Service
 from enginebay_server.unheeded import header_list, unknown_names
 from enginebay_server.vectors import check_dimensions, embedding_list
+from enginebay_server.visit import Visit
 
 _SHORTEN: Final = "shorten the input yourself"
 _INSTRUCT: Final = "put the instruction into the input, as the model's card says"
@@ -55,8 +56,10 @@ async def create_embeddings(request: Request) -> Response:
     check_dimensions(fields.dimensions, embeddings.spec)
     reject = service.settings.unknown_fields == "reject"
     ignored = tuple(unknown_names(fields, KNOWN_FIELDS, reject=reject))
+    service.reserve(request, fields.model, 1)
     inputs = await while_connected(request, _encode(fields, service))
     tokens = sum(map(len, inputs))
+    Visit.of(request).spent = lambda: tokens
     vectors = await while_connected(request, embeddings.embed(inputs))
     _require_finite(vectors)
     service.note_ignored(ignored)

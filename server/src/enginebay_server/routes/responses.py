@@ -34,6 +34,7 @@ async def create_response(request: Request) -> Response:
     fields = read(ResponseRequest, await read_object(request, settings.max_body_bytes))
     turn = chat_turn(fields, reject_unknown=settings.unknown_fields == "reject")
     with turn.names.spoken():
+        service.reserve(request, turn.fields.model, turn.fields.n)
         begun = _begin(turn, service, tenant_of(request))
         admitted, answer = await while_connected(request, begun)
         service.note_ignored(admitted.ignored)

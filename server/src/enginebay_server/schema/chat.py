@@ -112,7 +112,7 @@ class TemplateSwitches(BaseModel):
 class ChatRequest(GenerationFields):
     """A conversation to continue with the assistant's turn."""
 
-    messages: list[ChatMessage] = Field(min_length=1, max_length=16_384)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=16_384, fail_fast=True)
     max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(

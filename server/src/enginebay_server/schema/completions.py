@@ -9,7 +9,8 @@ from pydantic import Discriminator, Field, Tag
 from enginebay_server.schema.common import MAX_TOKENS, GenerationFields
 
 TokenIds = Annotated[
-    list[Annotated[int, Field(ge=0, le=MAX_TOKENS)]], Field(min_length=1, max_length=4_194_304)
+    list[Annotated[int, Field(ge=0, le=MAX_TOKENS)]],
+    Field(min_length=1, max_length=4_194_304, fail_fast=True),
 ]
 
 

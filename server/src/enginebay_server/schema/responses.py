@@ -267,7 +267,9 @@ class ResponseRequest(SamplingFields):
     model: str = Field(min_length=1, max_length=256)
     input: Annotated[
         Annotated[str, Tag(":string")]
-        | Annotated[list[Item], Field(min_length=1, max_length=16_384), Tag(":list")],
+        | Annotated[
+            list[Item], Field(min_length=1, max_length=16_384, fail_fast=True), Tag(":list")
+        ],
         Discriminator(_text_or_list),
     ]
     instructions: str | None = None
