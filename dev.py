@@ -57,17 +57,21 @@ PROFILES = {
         ("-e", "./backends/transformers"),
     ),
     "onnx": Profile("ONNX Runtime: about 40 MB", ("-e", "./backends/onnx[cpu]")),
+    "openvino": Profile("OpenVINO: about 100 MB", ("-e", "./backends/openvino[runtime]")),
     "optimum": Profile("next to nothing: it runs elsewhere", ("-e", "./backends/optimum")),
     "dev": Profile(
         "about 60 MB",
-        ("-r", "requirements-dev.txt", "-e", "./backends/onnx", "-e", "./backends/optimum"),
+        (
+            *("-r", "requirements-dev.txt"),
+            *("-e", "./backends/onnx", "-e", "./backends/openvino", "-e", "./backends/optimum"),
+        ),
     ),
 }
 ENVIRONMENTS = ("optimum",)
 """Profiles whose engine gets an environment of its own, by the command that everyone has."""
 TESTED = ("server", "transformers", "dev")
-"""What tests and checks need. The onnx backend is checked with them, and tested where its runtime
-is installed: `make test-all`.
+"""What tests and checks need. The onnx and openvino backends are checked with them, and
+tested where their runtimes are installed: `make test-all`.
 """
 
 

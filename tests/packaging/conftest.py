@@ -21,6 +21,7 @@ FOLDERS = (
     "plugins/numpy",
     "plugins/pocket",
     "backends/onnx",
+    "backends/openvino",
     "backends/optimum",
     "backends/transformers",
 )

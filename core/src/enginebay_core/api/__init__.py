@@ -38,6 +38,7 @@ from enginebay_core.api.generator import (
     GenerationStep,
     Generator,
     Limits,
+    StepCounter,
     Usage,
 )
 from enginebay_core.api.grammar import Grammar, Rule, RuleKind, ThinkingSpan
@@ -121,6 +122,7 @@ __all__ = [
     "SamplerMemory",
     "SamplingParams",
     "StepBatch",
+    "StepCounter",
     "StepEngine",
     "StepOptions",
     "StepRow",

@@ -105,3 +105,15 @@ class Generator(Protocol):
     def close(self) -> None:
         """End every running request with EngineClosed, then free everything. Safe to call twice."""
         ...
+
+
+@runtime_checkable
+class StepCounter(Protocol):
+    """A Generator may count its steps too: while it works the number grows, or it hangs. One that
+    does not is judged by what it tells, and a long prompt may look like a hang.
+    """
+
+    @property
+    def steps(self) -> int:
+        """Steps that have ended since the start; read from any thread, at any time."""
+        ...

@@ -17,6 +17,7 @@ from enginebay_core.api import (
     GenerationRequest,
     GenerationStep,
     Generator,
+    StepCounter,
     StepEngine,
 )
 from enginebay_core.engine import QueueLimits
@@ -149,7 +150,7 @@ class StepHost:
 
 class GeneratorHost:
     """An engine with a scheduler of its own, on an event loop of its own. What its iterators
-    bring in one turn of that loop is one report.
+    bring in one turn of that loop is one report, and one step unless the engine counts its own.
     """
 
     def __init__(self, generator: Generator, name: str, report: Report) -> None:
@@ -175,7 +176,8 @@ class GeneratorHost:
         """Never asked for: the engine makes its masks itself."""
 
     def work(self) -> wire.Work:
-        return wire.Work(self._steps, len(self._tasks), 0)
+        own = self._generator.steps if isinstance(self._generator, StepCounter) else self._steps
+        return wire.Work(own, len(self._tasks), 0)
 
     def close(self) -> None:
         self._generator.close()

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from enginebay_onnx.decoder import Decoder
+from enginebay_core.export.decoder import Decoder
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""What config.json says of a Llama-like decoder, as far as the graph builder follows it."""
+"""What config.json says of a Llama-like decoder, as far as the builders of graphs follow it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROPE_TYPES: Final = ("default", "linear", "llama3")
 
 
 class NotBuilt(Exception):
-    """The graph builder does not know this architecture, or something it asks for; says what."""
+    """A builder of graphs does not know this architecture, or something it asks for; says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def read_decoder(config: Mapping[str, Any]) -> Decoder:
     )
     if decoder.heads % decoder.kv_heads or decoder.head_dim % 16:
         raise NotBuilt(
-            f"GroupQueryAttention takes no {decoder.heads} heads of {decoder.head_dim} for "
+            f"the builder takes no {decoder.heads} heads of {decoder.head_dim} for "
             f"{decoder.kv_heads} key-value heads"
         )
     return decoder

@@ -1,0 +1,40 @@
+"""What openvino-genai does of a request, and why it is not asked for the rest."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from enginebay_core.api import Capabilities, Capability, Support
+
+NATIVE: Final = (
+    "max_tokens",
+    "min_tokens",
+    "ignore_eos",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "seed",
+)
+EMULATED: Final = ("n", "stop")
+
+NEGATIVE: Final = "openvino-genai raises an id by it instead, where the id's logit is below zero"
+
+LACKING: Final = {
+    "presence_penalty": NEGATIVE,
+    "frequency_penalty": NEGATIVE,
+    "logprobs": "openvino-genai tells the log probability of the chosen id alone",
+    "logit_bias": "openvino-genai has no bias of single ids",
+    "top_logprobs": "openvino-genai tells the log probability of the chosen id alone",
+    "response_format": "openvino-genai's grammars are not those of this server",
+    "tool_choice": "openvino-genai's grammars are not those of this server",
+}
+
+CLAIMS: Final = Capabilities(
+    {
+        **dict.fromkeys(NATIVE, Capability(Support.NATIVE)),
+        **dict.fromkeys(EMULATED, Capability(Support.EMULATED)),
+        **{name: Capability(Support.REFUSED, reason=why) for name, why in LACKING.items()},
+    }
+)

@@ -1,0 +1,176 @@
+"""The one thread that owns the pipeline: take what has come, step, hand out."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import openvino as ov
+import openvino_genai as genai
+
+from enginebay_core.api import (
+    EngineBayError,
+    EngineClosed,
+    EngineError,
+    FinishReason,
+    GenerationRequest,
+    GenerationStep,
+    TokenLogprob,
+)
+from enginebay_openvino.mailbox import Letter, Mailbox, deliver
+
+CLOSE_SECONDS: Final = 10.0
+FAILED: Final = "backend 'openvino' failed on this request; the server's log has the reason"
+CLOSED: Final = "backend 'openvino' was closed before this request was done"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Ticket:
+    """One request; ``handle`` is the pipeline's, there once it was added."""
+
+    number: int
+    request: GenerationRequest
+    config: Any
+    mailbox: Mailbox
+    handle: Any = field(default=None)
+
+
+class PipelineLoop:
+    """Starts its thread at once. The pipeline is touched by that thread alone."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.steps = 0
+        self._pipeline = pipeline
+        self._numbers = itertools.count()
+        self._running: dict[int, Ticket] = {}
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="openvino", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: GenerationRequest, config: Any, mailbox: Mailbox) -> Ticket:
+        """From any thread. Raises EngineClosed once ``close`` was called."""
+        ticket = Ticket(next(self._numbers), request, config, mailbox)
+        with self._wake:
+            if self._closing:
+                raise EngineClosed(CLOSED)
+            self._inbox.append(partial(self._add, ticket))
+            self._wake.notify()
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """From any thread: the pipeline lets go of it before the next step."""
+        with self._wake:
+            self._inbox.append(partial(self._drop, ticket))
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Returns when the pipeline is gone, or later when it hangs in a step."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.error("openvino hangs in step %d and cannot be closed", self.steps + 1)
+            self._end_all(EngineClosed, CLOSED)
+
+    def _run(self) -> None:
+        while self._drain_inbox():
+            try:
+                self._step()
+            except BaseException:  # whatever C++ raises: what was running fails
+                log.exception("openvino failed in step %d", self.steps + 1)
+                self._end_all(EngineError, FAILED)
+        self._end_all(EngineClosed, CLOSED)
+        self._empty()
+        self._pipeline = None
+
+    def _drain_inbox(self) -> bool:
+        """Sleep while there is nothing to do; False when it is time to end."""
+        with self._wake:
+            if not self._running:
+                self._wake.wait_for(lambda: self._inbox or self._closing)
+            while self._inbox:
+                self._inbox.popleft()()
+            return not self._closing
+
+    def _add(self, ticket: Ticket) -> None:
+        ids = ov.Tensor(np.array([ticket.request.prompt], np.int64))
+        try:
+            ticket.handle = self._pipeline.add_request(ticket.number, ids, ticket.config)
+        except Exception:
+            log.exception("openvino refused a request")
+            deliver([(ticket.mailbox, EngineError(FAILED))])
+        else:
+            self._running[ticket.number] = ticket
+
+    def _drop(self, ticket: Ticket) -> None:
+        """Nothing happens where it has ended already."""
+        if self._running.pop(ticket.number, None) is not None:
+            ticket.handle.cancel()
+
+    def _step(self) -> None:
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+        self.steps += 1
+        deliver(list(self._collect()))
+
+    def _empty(self) -> None:
+        """What was cancelled gives its blocks back in the next step; the pipeline logs an error
+        for each that it still has at its end.
+        """
+        with suppress(Exception):
+            if self._pipeline.has_non_finished_requests():
+                self._pipeline.step()
+
+    def _collect(self) -> Iterator[tuple[Mailbox, Letter]]:
+        for ticket in list(self._running.values()):
+            step = read(ticket)
+            if step is not None:
+                yield ticket.mailbox, step
+            if step is not None and step.finish is not None:
+                del self._running[ticket.number]
+            elif ticket.handle.get_status() == genai.GenerationStatus.IGNORED:
+                del self._running[ticket.number]
+                yield ticket.mailbox, EngineError(FAILED)
+
+    def _end_all(self, error: Callable[[str], EngineBayError], message: str) -> None:
+        """Each reader gets an exception of its own: a shared one would grow its traceback."""
+        running, self._running = list(self._running.values()), {}
+        for ticket in running:
+            ticket.handle.cancel()
+        deliver([(ticket.mailbox, error(message)) for ticket in running])
+
+
+def read(ticket: Ticket) -> GenerationStep | None:
+    """What the pipeline has made of it since the last time; None when that is nothing."""
+    if not ticket.handle.can_read():
+        return None
+    (output,) = ticket.handle.read().values()
+    ids, logprobs = list(output.generated_ids), list(output.generated_log_probs)
+    finish = finish_of(output)
+    if finish is FinishReason.STOP and ids and ids[-1] in ticket.request.stop_ids:
+        del ids[-1]
+    told: tuple[tuple[TokenLogprob, ...], ...] = ()
+    if ticket.request.sampling.logprobs is not None:
+        told = tuple((TokenLogprob(*pair),) for pair in zip(ids, logprobs, strict=False))
+    return GenerationStep(tuple(ids), finish, told)
+
+
+def finish_of(output: Any) -> FinishReason | None:
+    reasons = {
+        genai.GenerationFinishReason.STOP: FinishReason.STOP,
+        genai.GenerationFinishReason.LENGTH: FinishReason.LENGTH,
+    }
+    return reasons.get(output.finish_reason)

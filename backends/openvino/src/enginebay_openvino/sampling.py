@@ -1,0 +1,44 @@
+"""A request in openvino-genai's words."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import openvino_genai as genai
+
+from enginebay_core.api import GenerationRequest, SamplingParams, noise_key
+
+
+def generation_config(request: GenerationRequest) -> Any:
+    """What a request leaves out is off here too: the pipeline fills an absent eos_token_id from
+    the checkpoint, and ours are all that may end a text.
+    """
+    config = genai.GenerationConfig()
+    config.max_new_tokens = request.max_tokens
+    config.min_new_tokens = request.min_tokens
+    config.ignore_eos = not request.stop_ids
+    if request.stop_ids:
+        config.set_eos_token_id(min(request.stop_ids))
+        config.stop_token_ids = set(request.stop_ids)
+    config.logprobs = 0 if request.sampling.logprobs is None else 1
+    config.repetition_penalty = request.sampling.repetition_penalty
+    draw(config, request.sampling, request.choice)
+    return config
+
+
+def draw(config: Any, sampling: SamplingParams, choice: int) -> None:
+    """Each choice of a seed draws on its own. A min_p of 1, which the pipeline refuses, leaves
+    the best alone.
+    """
+    config.do_sample = sampling.temperature > 0 and sampling.min_p < 1
+    if not config.do_sample:
+        return
+    config.temperature = sampling.temperature
+    config.top_p = sampling.top_p
+    config.min_p = sampling.min_p
+    if sampling.top_k:
+        config.top_k = sampling.top_k
+    seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+    high, low = noise_key(seed, choice, 0)
+    config.rng_seed = high << 32 | low

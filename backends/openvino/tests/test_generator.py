@@ -1,0 +1,137 @@
+"""The pipeline as a Generator, against core's scheduler over numpy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enginebay_core.api import (
+    EngineClosed,
+    GenerationRequest,
+    Generator,
+    SampleRow,
+    SamplingParams,
+    StepBatch,
+    StepEngine,
+    StepRow,
+)
+from enginebay_core.plugins import load_backend
+from enginebay_openvino import OpenVinoBackend, OpenVinoOptions
+
+genai = pytest.importorskip(
+    "openvino_genai", reason="OpenVINO GenAI is not installed: backends/openvino[runtime]"
+)
+
+PROMPTS = [tuple(range(300 + 37 * i, 300 + 37 * i + 5 * n, n)) for i, n in enumerate((1, 3, 7, 9))]
+
+
+def quiet(stage: str, done: int = 0, total: int = 0) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def generator(pocket: Path) -> Iterator[Generator]:
+    options = OpenVinoOptions(threads=1, max_sequences=4, max_length=512)
+    made = OpenVinoBackend().load(pocket, options, quiet)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def numpy_engine(pocket: Path) -> Iterator[StepEngine]:
+    backend = load_backend("numpy")
+    engine = backend.load(pocket, backend.options(), quiet)
+    assert isinstance(engine, StepEngine)
+    yield engine
+    engine.close()
+
+
+async def answer(generator: Generator, request: GenerationRequest) -> tuple[list[int], list[float]]:
+    ids: list[int] = []
+    logprobs: list[float] = []
+    async with aclosing(generator.generate(request)) as steps:
+        async for step in steps:
+            ids += step.ids
+            logprobs += [entry[0].logprob for entry in step.logprobs]
+    return ids, logprobs
+
+
+def expected(
+    engine: StepEngine, prompt: tuple[int, ...], sampling: SamplingParams, count: int
+) -> tuple[list[int], list[float]]:
+    """By the reference sampler, id by id."""
+    ids: list[int] = []
+    logprobs: list[float] = []
+    for _ in range(count):
+        whole = (*prompt, *ids)
+        logits = engine.forward(StepBatch((), (StepRow(0, 0, whole),)))
+        (one,) = engine.sample(logits, [SampleRow(0, sampling, prompt, ids)])
+        ids.append(one.id)
+        assert one.logprob is not None
+        logprobs.append(one.logprob)
+    return ids, logprobs
+
+
+RULES: list[dict[str, Any]] = [
+    {},
+    {"repetition_penalty": 2.0},
+    {"repetition_penalty": 0.6},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_greedy_ids_and_logprobs_are_the_references(
+    rule: dict[str, Any], generator: Generator, numpy_engine: StepEngine
+) -> None:
+    sampling = SamplingParams(temperature=0, seed=0, logprobs=0, **rule)
+    for prompt in PROMPTS:
+        ids, logprobs = asyncio.run(answer(generator, GenerationRequest(prompt, 16, sampling)))
+        right, their_logprobs = expected(numpy_engine, prompt, sampling, 16)
+        assert ids == right
+        assert logprobs == pytest.approx(their_logprobs, abs=1e-3)
+
+
+def test_logprobs_do_not_move_with_the_temperature(generator: Generator) -> None:
+    told: dict[int, float] = {}
+    for seed in range(40):
+        sampling = SamplingParams(temperature=(1.0, 3.0)[seed % 2], seed=seed // 2, logprobs=0)
+        (token,), (logprob,) = asyncio.run(
+            answer(generator, GenerationRequest(PROMPTS[0], 1, sampling))
+        )
+        assert told.setdefault(token, logprob) == pytest.approx(logprob, abs=1e-3)
+    assert len(told) < 40, "no id came twice, so nothing was compared"
+
+
+def test_min_p_of_one_is_greedy(generator: Generator) -> None:
+    best = SamplingParams(temperature=0, seed=0)
+    sampling = SamplingParams(temperature=2.0, min_p=1.0, seed=3)
+    texts = [
+        asyncio.run(answer(generator, GenerationRequest(PROMPTS[1], 12, params)))[0]
+        for params in (best, sampling)
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_steps_are_counted_while_nothing_is_told(generator: Generator) -> None:
+    """A prompt of two chunks takes two steps, and the first brings no id."""
+    before = generator.steps  # type: ignore[attr-defined]  # an ability beyond the protocol
+    request = GenerationRequest(tuple(range(300, 700)), 1, SamplingParams(temperature=0, seed=0))
+    asyncio.run(answer(generator, request))
+    assert generator.steps - before == 2  # type: ignore[attr-defined]
+
+
+async def test_what_the_pipeline_raises_ends_what_runs_and_nothing_else(
+    generator: Generator,
+) -> None:
+    request = GenerationRequest(PROMPTS[0], 400, SamplingParams(temperature=0, seed=0))
+    async with aclosing(generator.generate(request)) as steps:
+        await anext(steps)
+        generator.close()
+        with pytest.raises(EngineClosed, match="was closed before"):
+            async for _ in steps:
+                pass
