@@ -50,6 +50,7 @@ PROFILES = {
             "./plugins/pocket",
         ),
     ),
+    "demo": Profile("about 10 MB", ("openai",)),
     "fuzz": Profile("about 10 MB", ("schemathesis",)),
     "transformers": Profile(
         "torch and Transformers: 0.3 GB with a CPU build of torch, 3 to 4 GB with the CUDA build "
@@ -124,7 +125,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    install(["server", "dev", *backend_profile(arguments)], arguments.torch_index)
+    install(["server", "demo", *backend_profile(arguments)], arguments.torch_index)
     make_environments(backend_profile(arguments), arguments.torch_index)
     script = ROOT / "docs" / "examples" / "demo.py"
     return run([BIN / "python", script, *option("--backend", arguments.backend)])

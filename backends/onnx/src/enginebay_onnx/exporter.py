@@ -94,6 +94,6 @@ def version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         raise ModelError(
-            f"an export to ONNX needs {name!r}, which is not installed; install "
-            "backends/onnx[cpu], or backends/onnx[cuda] for NVIDIA GPUs"
+            f"an export to ONNX needs {name!r}, which is not installed: "
+            "pip install './backends/onnx[cpu]', or with [cuda] for NVIDIA GPUs"
         ) from None

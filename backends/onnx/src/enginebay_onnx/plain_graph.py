@@ -49,7 +49,8 @@ def import_exporter(reason: str) -> Any:
     except ImportError as error:
         raise ModelError(
             f"the graph of this model must be traced, since {reason}; that needs torch, "
-            f"transformers and onnxscript ({error}): install backends/onnx[cpu,transformers]"
+            f"transformers and onnxscript ({error}): "
+            "pip install './backends/onnx[cpu,transformers]'"
         ) from error
     return torch, transformers, exporters
 

@@ -18,8 +18,8 @@ def import_runtime() -> Any:
         import onnxruntime  # noqa: PLC0415 - heavy, and absent where only the options are read
     except ImportError as error:
         raise ModelError(
-            f"ONNX Runtime cannot be imported ({error}); install backends/onnx[cpu], or "
-            "backends/onnx[cuda] for NVIDIA GPUs"
+            f"ONNX Runtime cannot be imported ({error}): pip install './backends/onnx[cpu]', "
+            "or with [cuda] for NVIDIA GPUs"
         ) from error
     return onnxruntime
 
