@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from enginebay_core.api import ModelError
-from enginebay_core.export.checkpoint import read_json
-from enginebay_core.export.decoder import NotBuilt, read_decoder
+from enginebay_core.export import NotBuilt, read_decoder, read_json
 from enginebay_core.export.gate import GateClosed, check_parity
 from enginebay_core.export.reference import ask_reference
 from enginebay_core.export.witness import Witness

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from enginebay_core.api import ModelError
-from enginebay_core.export import GateClosed, export_model
-from enginebay_core.export.checkpoint import read_json
+from enginebay_core.export import GateClosed, export_model, read_json
 from enginebay_core.export.gate import check_parity
 from enginebay_core.export.reference import ask_reference
 from enginebay_core.export.witness import Witness

@@ -17,7 +17,7 @@ from enginebay_core.api import (
     pool,
     read_pooling,
 )
-from enginebay_core.export.checkpoint import read_json
+from enginebay_core.export import read_json
 from enginebay_onnx.options import OnnxOptions
 from enginebay_onnx.session import open_session
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from enginebay_core.api import ModelError, Progress, StepEngine
-from enginebay_core.export import Reference
-from enginebay_core.export.checkpoint import Tensors, read_json
-from enginebay_core.export.decoder import Decoder, NotBuilt, read_decoder
+from enginebay_core.export import Decoder, NotBuilt, Reference, Tensors, read_decoder, read_json
 from enginebay_onnx.loading import open_engine
 from enginebay_onnx.options import OnnxOptions
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from enginebay_core.export.checkpoint import Array
+from enginebay_core.export import Array
 
 MODEL: Final = "model.onnx"
 WEIGHTS: Final = "model.weights"

@@ -16,9 +16,7 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from enginebay_core.api import ModelError, Progress
-from enginebay_core.export.checkpoint import Array, Tensors
-from enginebay_core.export.decoder import Decoder
-from enginebay_core.export.rope import rope_tables
+from enginebay_core.export import Array, Decoder, Tensors, rope_tables
 from enginebay_onnx.graph_file import CONTRIB, GraphFile
 from enginebay_onnx.int8 import ACCURACY, BITS, BLOCK, quantize
 

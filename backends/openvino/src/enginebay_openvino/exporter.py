@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from enginebay_core.api import ModelError, Progress, StepEngine
-from enginebay_core.export import Reference
-from enginebay_core.export.checkpoint import Tensors, read_json
-from enginebay_core.export.decoder import NotBuilt, read_decoder
+from enginebay_core.export import NotBuilt, Reference, Tensors, read_decoder, read_json
 
 TOOLS: Final = ("enginebay-openvino", "openvino")
 REFERENCES: Final = (

@@ -16,9 +16,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from enginebay_core.api import ModelError, Progress
-from enginebay_core.export.checkpoint import Tensors
-from enginebay_core.export.decoder import Decoder
-from enginebay_core.export.rope import rope_tables
+from enginebay_core.export import Decoder, Tensors, rope_tables
 from enginebay_openvino.weights import constant
 
 MASKED = np.float32(-65504)

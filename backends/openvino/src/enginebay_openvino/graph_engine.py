@@ -17,7 +17,7 @@ from enginebay_core.api import (
     StepBatch,
     StepRow,
 )
-from enginebay_core.export.checkpoint import read_json
+from enginebay_core.export import read_json
 from enginebay_openvino.graph import MODEL
 
 SLOTS: Final = 6

@@ -9,8 +9,7 @@ from typing import Any, Final
 import openvino_genai as genai
 
 from enginebay_core.api import Limits, ModelError
-from enginebay_core.export.checkpoint import read_json
-from enginebay_core.export.decoder import Decoder, read_decoder
+from enginebay_core.export import Decoder, read_decoder, read_json
 from enginebay_openvino.generator import OpenVinoGenerator
 from enginebay_openvino.options import (
     DEFAULT_MAX_LENGTH,

@@ -8,7 +8,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from enginebay_core.export.checkpoint import Array
+from enginebay_core.export import Array
 
 
 def constant(matrix: Array, precision: str) -> Any:
