@@ -81,7 +81,7 @@ def _numbers() -> Iterator[Case]:
         "min_p": [-1, 2],
         "presence_penalty": [3, -3, "low"],
         "frequency_penalty": [2.01, {}],
-        "repetition_penalty": [-1, 0, 11],
+        "repetition_penalty": [-1, 0, 5e-324, 11],
         "seed": [2**64, -(2**63) - 1, 1.5],
         "top_logprobs": [1_000_000, -4, 2.5],
     }
