@@ -13,7 +13,7 @@ from enginebay_core.config import ModelConfig, parse
 from enginebay_core.environments import environment_of, find_environment, interpreter_of
 from enginebay_core.environments.own import find_own
 from enginebay_core.environments.place import environments_root
-from enginebay_core.placement import open_model, placement_of
+from enginebay_core.placement import open_model, placement_of, process_is_installed
 
 from .material import TOML, Declare
 
@@ -62,21 +62,37 @@ def test_files_that_make_no_sense_are_named(
         find_environment("lone")
 
 
-def test_an_environment_that_is_not_made_fails_with_the_command(
-    declare: Declare, home: Path
+NOT_MADE = r"models\.x .*'lone', which is missing.* Type: enginebay env create lone$"
+needs_process = pytest.mark.skipif(
+    not process_is_installed(), reason="needs enginebay-core[process]"
+)
+
+
+def test_an_environment_that_is_not_made_fails_with_the_command(declare: Declare) -> None:
+    declare()
+    with pytest.raises(ConfigError, match=NOT_MADE):
+        interpreter_of("lone", "models.x")
+
+
+@needs_process
+@pytest.mark.parametrize(
+    "settings", [{"backend": "lone"}, {"backend": "numpy", "environment": "lone"}], ids=str
+)
+def test_a_model_that_needs_it_fails_with_the_command(
+    declare: Declare, home: Path, settings: dict[str, str]
 ) -> None:
     declare()
-    command = r"models\.x .*'lone', which is missing.* Type: enginebay env create lone$"
-    with pytest.raises(ConfigError, match=command):
-        interpreter_of("lone", "models.x")
-    for settings in ({"backend": "lone"}, {"backend": "numpy", "environment": "lone"}):
-        config = parse(ModelConfig, {"model": "pocket", **settings}, "x")
-        if config.environment:
-            assert placement_of(config) == "process"
-            with pytest.raises(ConfigError, match=command):
-                open_model("x", config, quiet)
+    config = parse(ModelConfig, {"model": "pocket", "placement": "process", **settings}, "x")
+    with pytest.raises(ConfigError, match=NOT_MADE):
+        open_model("x", config, quiet)
 
 
+def test_an_environment_asks_for_a_process() -> None:
+    config = parse(ModelConfig, {"model": "m", "backend": "toy", "environment": "lone"}, "x")
+    assert placement_of(config) == "process"
+
+
+@needs_process
 def test_an_unknown_environment_is_named() -> None:
     config = parse(ModelConfig, {"model": "toy", "backend": "toy", "environment": "optimun"}, "x")
     with pytest.raises(PluginNotFound, match="no environment named 'optimun'"):

@@ -33,6 +33,9 @@ COMMANDS = [
     ("config", "show"),
     ("config", "check"),
     ("config", "schema"),
+    ("env", "create"),
+    ("env", "list"),
+    ("env", "remove"),
 ]
 
 

@@ -40,7 +40,7 @@ def _request_error(error: ValidationError) -> RequestError:
     if first["type"] == "extra_forbidden":
         return RequestError(f"{param} is not accepted; remove it.", param=param)
     if first["type"] == "too_short" and not first["input"]:
-        return RequestError(f"{param} is empty.", param=param)
+        return RequestError(f"{param} is empty; it needs at least 1 item.", param=param)
     rule = first["msg"].removeprefix("Value error, ")
     rule = rule.replace("Input should", "it should").replace("valid ", "")
     return RequestError(f"{param} is {quote(first['input'])}: {rule}.", param=param)
