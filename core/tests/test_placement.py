@@ -21,6 +21,7 @@ from enginebay_core.api import (
 )
 from enginebay_core.config import Defaults, ModelConfig
 from enginebay_core.placement import RunningModel, open_model, placement_of
+from enginebay_core.placement.identity import Identity, identify
 from enginebay_core.placement.loading import load_engine
 from enginebay_core.plugins import BACKENDS, resolve_model
 from enginebay_core.toy import ToyBackend, ToyEngine, ToyOptions
@@ -221,3 +222,40 @@ def test_the_thread_that_loads_ends_so_that_its_openmp_workers_do(tmp_path: Path
     [loader] = threads
     assert loader is not threading.current_thread()
     assert not loader.is_alive()
+
+
+def test_the_identity_changes_with_whatever_decides_an_answer(tmp_path: Path) -> None:
+    texts = {
+        "config.json": "{}",
+        "model.safetensors": "weights" * 10_000_000,
+        "tokenizer.json": "{}",
+        "tokenizer_config.json": '{"chat_template": "a"}',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+
+    def now(**versions: str) -> Identity:
+        return identify("b", "t", tmp_path, versions=versions, facts={"dtype": "int8"})
+
+    first = now()
+    assert (now(), first.dtype) == (first, "int8")
+    assert now(b="2").versions["b"] == "2"
+    with (tmp_path / "model.safetensors").open("r+b") as file:
+        file.seek(40_000_000)
+        file.write(b"x" * 1_000_000)
+    second = now()
+    assert (second.revision != first.revision, second.tokenizer) == (True, first.tokenizer)
+    (tmp_path / "tokenizer.json").write_text('{"a": 1}')
+    third = now()
+    assert (third.tokenizer != second.tokenizer, third.template) == (True, second.template)
+    (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "b"}')
+    assert now().template != third.template
+
+
+def test_a_snapshot_of_the_hub_is_its_commit(tmp_path: Path) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    directory = tmp_path / "snapshots" / commit
+    directory.mkdir(parents=True)
+    (directory / "tokenizer_config.json").write_text("no json")
+    told = identify("b", "t", directory, versions={}, facts={})
+    assert (told.revision, told.template, told.dtype) == (commit, None, None)

@@ -348,3 +348,36 @@ def test_decoding_goes_on_beside_a_long_prompt(batching: Batching) -> None:
         since = 0 if len(world.answers[decoding]) > before else since + 1
         gaps.append(since)
     assert max(gaps) <= 1
+
+
+def test_stats_tell_how_full_it_is_and_what_was_found() -> None:
+    world = World(max_sequences=2)
+    room = 2 * LENGTH
+    first = world.submit(ask([7] * 40, 2))
+    second = world.submit(ask([8] * 10, 30))
+    third = world.submit(ask([9], 1))
+    world.step()
+    stats = world.scheduler.stats
+    assert (stats.running, stats.waiting) == (2, 1)
+    held = first.computed + second.computed
+    assert held > 0
+    assert (stats.kv_used, stats.kv_kept) == (held / room, 0)
+    assert (stats.prefix_asked, stats.prefix_found) == (50, 0)
+    world.run()
+    assert world.output(third)
+    again = world.submit(ask([8] * 10 + world.output(second) + [1], 1))
+    world.run()
+    stats = world.scheduler.stats
+    assert (stats.running, stats.waiting, stats.kv_used) == (0, 0, 0)
+    assert stats.kv_kept is not None
+    assert 0 < stats.kv_kept <= 1
+    found = 39  # the second's last id was never run
+    assert (stats.prefix_asked, stats.prefix_found) == (51 + len(again.request.prompt), found)
+
+
+def test_stats_count_those_who_were_sent_back_to_wait() -> None:
+    world = World(max_sequences=2, kv_bytes=60, kv_bytes_per_token=1)
+    for prompt in ([1] * 20, [2] * 20):
+        world.submit(ask(prompt, 30))
+    world.run()
+    assert world.scheduler.stats.preemptions

@@ -14,6 +14,7 @@ from enginebay_core.api import (
     EngineClosed,
     GenerationRequest,
     Generator,
+    Measured,
     SampleRow,
     SamplingParams,
     StepBatch,
@@ -123,6 +124,20 @@ def test_steps_are_counted_while_nothing_is_told(generator: Generator) -> None:
     request = GenerationRequest(tuple(range(300, 700)), 1, SamplingParams(temperature=0, seed=0))
     asyncio.run(answer(generator, request))
     assert generator.steps - before >= 2  # type: ignore[attr-defined]
+
+
+async def test_it_tells_how_full_it_is(generator: Generator) -> None:
+    request = GenerationRequest(PROMPTS[0], 400, SamplingParams(temperature=0, seed=0))
+    async with aclosing(generator.generate(request)) as steps:
+        for _ in range(3):
+            await anext(steps)
+        assert isinstance(generator, Measured)
+        assert generator.stats.running == 1
+        assert 0 < (generator.stats.kv_used or 0) < 1
+    async with asyncio.timeout(5):
+        while generator.stats.running:  # noqa: ASYNC110 - another thread's
+            await asyncio.sleep(0.01)
+    assert (generator.stats.kv_used, generator.stats.waiting) == (0, None)
 
 
 async def test_what_the_pipeline_raises_ends_what_runs_and_nothing_else(

@@ -72,6 +72,7 @@ async def test_it_is_started_again(faulty: Path, fault: str, said: str) -> None:
         assert gone(before)
         assert await answered(model, ask(max_tokens=3)) == expected
         assert model.condition().state == "ready"
+        assert (model.restarts and model.restarts(), other.restarts and other.restarts()) == (1, 0)
         assert await beside == await outcome(other, ask(max_tokens=100))
         after = family(pid_of(model))
     assert gone(after)

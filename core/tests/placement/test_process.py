@@ -15,6 +15,7 @@ from enginebay_core.api import (
     ConfigError,
     ContextLengthExceeded,
     EngineClosed,
+    EngineStats,
     GenerationRequest,
     Overloaded,
     RequestError,
@@ -77,6 +78,42 @@ async def test_what_is_published_is_the_same(toy: RunningModel, inline: RunningM
         inline.defaults,
         inline.stop_ids,
     )
+
+
+async def test_stats_arrive_with_the_beats() -> None:
+    with opened("toy", options={"step_seconds": 0.01, "max_sequences": 2}) as model:
+        running = [asyncio.create_task(outcome(model, ask(i, 250))) for i in (1, 2, 3)]
+        await until(lambda: model.stats.waiting == 1)
+        stats = model.stats
+        assert stats.running == 2
+        assert stats.kv_used is not None
+        assert 0 < stats.kv_used < 1
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for _ in range(2):
+            await outcome(model, GenerationRequest(tuple(range(50, 110)), 3))
+        await until(lambda: bool(model.stats.prefix_found))
+        assert model.stats.running == 0
+        assert (model.stats.kv_used, model.restarts and model.restarts()) == (0, 0)
+
+
+async def test_what_tells_nonsense_of_itself_tells_nothing(
+    install_plugin: Callable[..., Path], temporary: Path
+) -> None:
+    odd = OWN_SCHEDULER.replace(
+        "def close", "stats = property(lambda self: 1 / 0)\n        def close"
+    )
+    install_plugin("eb_odd", odd, BACKENDS, odd="eb_odd:Backend")
+    for placement in ("process", "inline"):
+        with opened("odd", placement=placement) as model:
+            assert await outcome(model, ask(10, 2)) == [10] * 2
+            assert model.stats.kv_used is None
+
+
+async def test_what_serves_is_identified_alike(toy: RunningModel, inline: RunningModel) -> None:
+    assert toy.identity == inline.identity
+    assert toy.identity.versions["enginebay-core"]
 
 
 async def test_many_at_once_are_kept_apart(toy: RunningModel, inline: RunningModel) -> None:
@@ -231,6 +268,7 @@ async def test_an_engine_with_its_own_scheduler(
         async with aclosing(model.generator.generate(ask(99, 700))) as steps:
             await anext(steps)
         await wait_idle(model)
+        assert model.stats == EngineStats(running=0)  # it tells nothing of itself
         assert (site / "left").read_text().split()[-1] == "99"
     with pytest.raises(ConfigError, match="queues by itself"), opened("own", queue={"length": 3}):
         pass

@@ -139,8 +139,8 @@ def test_a_stranger_on_the_loopback_is_not_heard(tmp_path: Path) -> None:
     pushing.connect(server.address.reports)
     pushing.send(msgspec.msgpack.encode(wire.hello()))
     child = ChildLink(server.address)
-    child.send(wire.Described("bytes"))
-    assert server.receive(5.0) == [wire.Described("bytes")]
+    child.send(wire.Described("bytes", {}))
+    assert server.receive(5.0) == [wire.Described("bytes", {})]
     assert server.receive(0.3) == []
     stranger.destroy(linger=0)
     child.close()

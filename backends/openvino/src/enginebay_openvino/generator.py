@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from enginebay_core.api import GenerationRequest, GenerationStep, Limits
+from enginebay_core.api import EngineStats, GenerationRequest, GenerationStep, Limits
 from enginebay_openvino.loop import PipelineLoop
 from enginebay_openvino.mailbox import Mailbox
 from enginebay_openvino.sampling import generation_config
@@ -26,6 +26,12 @@ class OpenVinoGenerator:
     def steps(self) -> int:
         """Steps of the pipeline that ended since the start."""
         return self._loop.steps
+
+    @property
+    def stats(self) -> EngineStats:
+        """The pipeline does not tell who waits, and prompts share nothing."""
+        running, used = self._loop.running, self._loop.kv_used
+        return EngineStats(running=running, kv_used=used if running else 0.0)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
         mailbox = Mailbox()

@@ -46,10 +46,13 @@ class Ticket:
 
 
 class PipelineLoop:
-    """Starts its thread at once. The pipeline is touched by that thread alone."""
+    """Starts its thread at once. The pipeline is touched by that thread alone. ``kv_used`` is the
+    share of its KV memory that the last step left taken.
+    """
 
     def __init__(self, pipeline: Any) -> None:
         self.steps = 0
+        self.kv_used = 0.0
         self._pipeline = pipeline
         self._numbers = itertools.count()
         self._running: dict[int, Ticket] = {}
@@ -58,6 +61,11 @@ class PipelineLoop:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="openvino", daemon=True)
         self._thread.start()
+
+    @property
+    def running(self) -> int:
+        """Requests that the pipeline has; an instant's value."""
+        return len(self._running)
 
     def submit(self, request: GenerationRequest, config: Any, mailbox: Mailbox) -> Ticket:
         """From any thread. Raises EngineClosed once ``close`` was called."""
@@ -124,6 +132,7 @@ class PipelineLoop:
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
         self.steps += 1
+        self.kv_used = self._pipeline.get_metrics().cache_usage / 100
         deliver(list(self._collect()))
 
     def _empty(self) -> None:

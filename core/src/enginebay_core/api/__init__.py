@@ -33,11 +33,13 @@ from enginebay_core.api.errors import (
     UnsupportedField,
 )
 from enginebay_core.api.generator import (
+    EngineStats,
     FinishReason,
     GenerationRequest,
     GenerationStep,
     Generator,
     Limits,
+    Measured,
     StepCounter,
     Usage,
 )
@@ -88,6 +90,7 @@ __all__ = [
     "EngineError",
     "EngineOptions",
     "EngineSpec",
+    "EngineStats",
     "FinishReason",
     "Free",
     "GenerationRequest",
@@ -98,6 +101,7 @@ __all__ = [
     "KvOperation",
     "Limits",
     "Logits",
+    "Measured",
     "Message",
     "ModelError",
     "ModelNotFound",

@@ -85,6 +85,27 @@ class Limits:
     sequences: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """How full an engine is, in this instant, and what it has done since it was loaded. None is
+    what it cannot tell.
+
+    ``running`` sequences have room in the engine, ``waiting`` ones have none yet. Of the KV memory,
+    ``kv_used`` is the share (0 to 1) that running sequences hold, ``kv_kept`` the share that holds
+    finished ones until the room is needed. ``prefix_asked`` counts the ids of the prompts that
+    began, ``prefix_found`` those of them whose KV was there already. ``preemptions`` counts the
+    times that a running sequence had to give its room up and wait again.
+    """
+
+    running: int | None = None
+    waiting: int | None = None
+    kv_used: float | None = None
+    kv_kept: float | None = None
+    prefix_asked: int | None = None
+    prefix_found: int | None = None
+    preemptions: int | None = None
+
+
 @runtime_checkable
 class Generator(Protocol):
     """An engine with a scheduler of its own; core makes one of every StepEngine."""
@@ -116,4 +137,14 @@ class StepCounter(Protocol):
     @property
     def steps(self) -> int:
         """Steps that have ended since the start; read from any thread, at any time."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A Generator may tell how full it is; what it tells is published as metrics."""
+
+    @property
+    def stats(self) -> EngineStats:
+        """Read from any thread, at any time, about once a second; never blocks."""
         ...

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import fields
+from typing import Any, Final
 
 from enginebay_core.api import (
     ContextLengthExceeded,
+    EngineStats,
     GenerationRequest,
     GenerationStep,
     Generator,
     Limits,
+    Measured,
     RequestError,
 )
 from enginebay_core.grammar import GrammarCheck, GrammarLimits
+
+_KINDS: Final[dict[str, Callable[[Any], Any]]] = {
+    field.name: float if field.name.startswith("kv_") else int for field in fields(EngineStats)
+}
+
+log = logging.getLogger(__name__)
 
 
 class CheckedGenerator:
@@ -26,6 +37,10 @@ class CheckedGenerator:
     @property
     def limits(self) -> Limits:
         return self._generator.limits
+
+    @property
+    def stats(self) -> EngineStats:
+        return stats_of(self._generator)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
         check_request(request, self.limits, self._check_grammar)
@@ -74,3 +89,14 @@ def _check_length(prompt: int, wanted: int, limit: int) -> None:
             f"were asked for: shorten the prompt or lower max_tokens",
             param="messages" if prompt >= limit else "max_tokens",
         )
+
+
+def stats_of(generator: object) -> EngineStats:
+    """What an engine tells of itself; nothing where it tells nothing, or fails to."""
+    try:
+        told = generator.stats if isinstance(generator, Measured) else EngineStats()
+        values = [(name, getattr(told, name)) for name in _KINDS]
+        return EngineStats(**{n: _KINDS[n](value) for n, value in values if value is not None})
+    except Exception:  # a plugin may raise anything, and metrics are worth no request
+        log.debug("an engine's stats cannot be had", exc_info=True)
+        return EngineStats()

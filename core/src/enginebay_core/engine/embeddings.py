@@ -13,6 +13,7 @@ from enginebay_core.api import (
     ContextLengthExceeded,
     Embedder,
     EmbeddingSpec,
+    EngineStats,
     GenerationRequest,
     GenerationStep,
     Limits,
@@ -36,6 +37,20 @@ class Embeddings(ABC):
     @property
     def limits(self) -> Limits:
         return Limits(self.spec.vocab_size, self.spec.max_length, self.spec.facts)
+
+    @property
+    def stats(self) -> EngineStats:
+        return EngineStats(running=self.running, waiting=self.waiting)
+
+    @property
+    @abstractmethod
+    def running(self) -> int:
+        """Inputs under way; an instant's value."""
+
+    @property
+    @abstractmethod
+    def waiting(self) -> int:
+        """Inputs that are not yet under way; an instant's value."""
 
     async def embed(self, inputs: Sequence[tuple[int, ...]]) -> list[Vector]:
         """One vector of ``spec.dimensions`` per input, in order. Cancelling it drops what is not

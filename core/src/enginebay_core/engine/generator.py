@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from enginebay_core.api import (
     EngineBayError,
+    EngineStats,
     GenerationRequest,
     GenerationStep,
     Limits,
@@ -67,6 +68,10 @@ class StepGenerator:
     def steps(self) -> int:
         """Steps taken since the start: while work is there, it grows or the engine hangs."""
         return self._loop.steps
+
+    @property
+    def stats(self) -> EngineStats:
+        return self._loop.scheduler.stats
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
         check_request(request, self._limits, self._check_grammar)

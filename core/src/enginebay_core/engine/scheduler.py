@@ -11,6 +11,7 @@ from enginebay_core.api import (
     CopyPrefix,
     EngineBayError,
     EngineSpec,
+    EngineStats,
     GenerationStep,
     Sampled,
     SampleRow,
@@ -59,6 +60,7 @@ class Scheduler:
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._decode_next = False
+        self._preemptions = 0
 
     @property
     def idle(self) -> bool:
@@ -76,6 +78,20 @@ class Scheduler:
     def free(self) -> int:
         """Slots that a sequence could have at once."""
         return self._spec.max_sequences - len(self._running)
+
+    @property
+    def stats(self) -> EngineStats:
+        """Of an instant; from any thread."""
+        slots, room = self._slots, max(1, self._slots.room)
+        return EngineStats(
+            running=self.running,
+            waiting=self.waiting,
+            kv_used=slots.active_ids / room,
+            kv_kept=slots.parked_ids / room,
+            prefix_asked=slots.asked,
+            prefix_found=slots.found,
+            preemptions=self._preemptions,
+        )
 
     def add(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
@@ -186,6 +202,7 @@ class Scheduler:
             last = self._running[-1]
             self._retire(last, keep=False)
             self._waiting.appendleft(last)
+            self._preemptions += 1
         self._slots.give_way(needed)
 
     def _retire(self, sequence: Sequence, keep: bool) -> None:

@@ -40,13 +40,16 @@ class Match:
 
 
 class SlotTable:
-    """All slots of one engine, and how many ids their memory holds."""
+    """All slots of one engine, and how many ids their memory holds (``room``). ``asked`` counts
+    the ids of all that ever got a slot, ``found`` those that lay in it already.
+    """
 
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
         self._slots = [Slot(number) for number in range(spec.max_sequences)]
         self._operations: list[KvOperation] = []
         self._clock = 0
+        self.asked = self.found = 0
         self.room = spec.max_sequences * spec.max_length
         if spec.kv_bytes_per_token:
             self.room = min(self.room, spec.kv_bytes // spec.kv_bytes_per_token)
@@ -55,6 +58,10 @@ class SlotTable:
     def available(self) -> bool:
         """Whether a sequence could get a slot, parked ones being given up for it."""
         return any(not slot.active for slot in self._slots)
+
+    @property
+    def active_ids(self) -> int:
+        return sum(slot.length for slot in self._slots if slot.active)
 
     @property
     def parked_ids(self) -> int:
@@ -69,6 +76,8 @@ class SlotTable:
         self.give_way(needed, but=match.slot if match else None)
         slot = self._enter(match, needed) if match else self._vacate()
         slot.ids, slot.salt, slot.active = ids, salt, True
+        self.asked += len(ids)
+        self.found += slot.length
         self._touch(slot)
         return slot
 

@@ -8,9 +8,10 @@ from enginebay_core.api import Embedder, Generator, Progress, StepEngine, Tokeni
 from enginebay_core.config import ModelConfig, parse_options
 from enginebay_core.engine import CheckedGenerator, InlineEmbeddings, QueueLimits, StepGenerator
 from enginebay_core.placement.checkpoint import read_checkpoint
+from enginebay_core.placement.identity import identify
 from enginebay_core.placement.loading import capabilities_of, load_engine, require_engine
 from enginebay_core.placement.running import RunningModel
-from enginebay_core.plugins import load_backend, load_tokenizer, resolve_model
+from enginebay_core.plugins import backend_versions, load_backend, load_tokenizer, resolve_model
 from enginebay_core.text import probe_template, spell_vocabulary
 
 
@@ -19,19 +20,28 @@ def open_inline(name: str, config: ModelConfig, progress: Progress) -> RunningMo
     backend = load_backend(config.backend)
     options = parse_options(backend, config.options, f"models.{name}.options")
     directory = resolve_model(config.model, progress)
-    tokenizer = load_tokenizer(config.tokenizer or backend.tokenizer, directory)
+    chosen = config.tokenizer or backend.tokenizer
+    tokenizer = load_tokenizer(chosen, directory)
     checkpoint = read_checkpoint(directory, tokenizer)
     engine = load_engine(config.backend, backend, directory, options, progress)
+    generator = make_generator(engine, config, tokenizer)
     return RunningModel(
         name=name,
         backend=config.backend,
         model=config.model,
-        generator=make_generator(engine, config, tokenizer),
+        generator=generator,
         tokenizer=tokenizer,
         capabilities=capabilities_of(backend, engine),
         template=probe_template(tokenizer),
         defaults=config.defaults.over(checkpoint.defaults),
         stop_ids=checkpoint.stop_ids,
+        identity=identify(
+            config.backend,
+            chosen,
+            directory,
+            versions=backend_versions(config.backend),
+            facts=generator.limits.facts,
+        ),
     )
 
 

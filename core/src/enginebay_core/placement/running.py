@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from enginebay_core.api import Capabilities, Generator, Tokenizer
+from enginebay_core.api import Capabilities, EngineStats, Generator, Tokenizer
 from enginebay_core.config import Defaults
 from enginebay_core.engine import Embeddings
+from enginebay_core.engine.check import stats_of
+from enginebay_core.placement.identity import Identity
 from enginebay_core.text import TemplateFacts
 
 
@@ -36,7 +38,8 @@ class RunningModel:
 
     ``model`` is the name in the config, never a path of this machine. ``defaults`` are resolved:
     config over the checkpoint's generation config; what neither says is OpenAI's. ``stop_ids``
-    end an answer. ``condition`` may be asked at any time, from any thread.
+    end an answer. ``condition`` and ``restarts`` may be asked at any time, from any thread;
+    ``restarts``, how often its process was started again, is None where it has none of its own.
     """
 
     name: str
@@ -48,12 +51,19 @@ class RunningModel:
     template: TemplateFacts
     defaults: Defaults
     stop_ids: frozenset[int]
+    identity: Identity
     condition: Callable[[], Condition] = always_ready
+    restarts: Callable[[], int] | None = None
 
     @property
     def embeddings(self) -> Embeddings | None:
         """What makes vectors; None for a model that makes text."""
         return self.generator if isinstance(self.generator, Embeddings) else None
+
+    @property
+    def stats(self) -> EngineStats:
+        """How full its engine is: of the last second, where that is another process."""
+        return stats_of(self.generator)
 
     def close(self) -> None:
         """End running requests with EngineClosed, then free everything. Blocks; safe to repeat."""

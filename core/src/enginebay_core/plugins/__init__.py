@@ -20,6 +20,7 @@ from enginebay_core.plugins.registry import (
     load_plugin,
     load_tokenizer,
 )
+from enginebay_core.plugins.versions import backend_versions, distribution_versions
 
 __all__ = [
     "BACKENDS",
@@ -29,6 +30,8 @@ __all__ = [
     "MODELS",
     "TOKENIZERS",
     "PluginInfo",
+    "backend_versions",
+    "distribution_versions",
     "find_plugin",
     "list_plugins",
     "load_backend",

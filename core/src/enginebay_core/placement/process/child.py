@@ -36,7 +36,7 @@ from enginebay_core.placement.process.embedding_host import EmbeddingHost
 from enginebay_core.placement.process.hosts import GeneratorHost, Host, StepHost
 from enginebay_core.placement.process.leash import Leash
 from enginebay_core.placement.process.link import Address, ChildLink
-from enginebay_core.plugins import load_backend
+from enginebay_core.plugins import backend_versions, load_backend
 
 CommandT = TypeVar("CommandT", bound=wire.Message)
 
@@ -113,7 +113,7 @@ def expect(link: ChildLink, kind: type[CommandT]) -> CommandT:
 def describe(link: ChildLink, asked: wire.Describe) -> tuple[Backend[Any], str, EngineOptions]:
     backend = load_backend(asked.backend)
     options = parse_options(backend, asked.options, asked.where)
-    link.send(wire.Described(backend.tokenizer))
+    link.send(wire.Described(backend.tokenizer, backend_versions(asked.backend)))
     return backend, asked.backend, options
 
 
@@ -168,7 +168,7 @@ def obey(link: ChildLink, host: Host) -> None:
 def beat(link: ChildLink, host: Host) -> None:
     pause = threading.Event()
     while True:
-        link.send(wire.Beat(host.work()))
+        link.send(wire.Beat(host.work(), host.stats()))
         pause.wait(wire.BEAT_SECONDS)
 
 

@@ -7,7 +7,13 @@ import os
 import threading
 from collections.abc import Iterable
 
-from enginebay_core.api import Embedder, EngineBayError, GenerationRequest, UnsupportedField
+from enginebay_core.api import (
+    Embedder,
+    EngineBayError,
+    EngineStats,
+    GenerationRequest,
+    UnsupportedField,
+)
 from enginebay_core.engine.embedding import EmbeddingLoop, Input
 from enginebay_core.engine.mailbox import Embedding, Letter
 from enginebay_core.placement.process import wire
@@ -51,6 +57,9 @@ class EmbeddingHost:
 
     def work(self) -> wire.Work:
         return wire.Work(self._loop.steps, self._loop.running, self._loop.waiting)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(running=self._loop.running, waiting=self._loop.waiting)
 
     def close(self) -> None:
         self._loop.close()

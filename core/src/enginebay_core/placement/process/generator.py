@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from enginebay_core.api import GenerationRequest, GenerationStep, Limits
+from enginebay_core.api import EngineStats, GenerationRequest, GenerationStep, Limits
 from enginebay_core.engine.check import check_request
 from enginebay_core.engine.mailbox import Mailbox
 from enginebay_core.grammar import GrammarCheck, GrammarLimits
@@ -36,6 +36,10 @@ class ProcessGenerator:
     def steps(self) -> int:
         """Steps taken since the process began; as last reported."""
         return self.supervisor.work.steps
+
+    @property
+    def stats(self) -> EngineStats:
+        return self.supervisor.stats
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
         check_request(request, self.limits, self._check_grammar)

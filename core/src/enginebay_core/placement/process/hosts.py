@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from enginebay_core.api import (
     EngineBayError,
     EngineError,
+    EngineStats,
     GenerationRequest,
     GenerationStep,
     Generator,
@@ -21,6 +22,7 @@ from enginebay_core.api import (
     StepEngine,
 )
 from enginebay_core.engine import QueueLimits
+from enginebay_core.engine.check import stats_of
 from enginebay_core.engine.loop import EngineLoop
 from enginebay_core.engine.mailbox import Letter
 from enginebay_core.engine.sequence import Sequence
@@ -48,6 +50,8 @@ class Host(Protocol):
         ...
 
     def work(self) -> wire.Work: ...
+
+    def stats(self) -> EngineStats: ...
 
     def close(self) -> None: ...
 
@@ -93,6 +97,9 @@ class StepHost:
     def work(self) -> wire.Work:
         scheduler = self._loop.scheduler
         return wire.Work(self._ended_steps, scheduler.running, scheduler.waiting)
+
+    def stats(self) -> EngineStats:
+        return self._loop.scheduler.stats
 
     def close(self) -> None:
         self._loop.close()
@@ -178,6 +185,9 @@ class GeneratorHost:
     def work(self) -> wire.Work:
         own = self._generator.steps if isinstance(self._generator, StepCounter) else self._steps
         return wire.Work(own, len(self._tasks), 0)
+
+    def stats(self) -> EngineStats:
+        return stats_of(self._generator)
 
     def close(self) -> None:
         self._generator.close()

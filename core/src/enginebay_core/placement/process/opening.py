@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from enginebay_core.api import EmbeddingSpec, Progress, Tokenizer
 from enginebay_core.config import ModelConfig
 from enginebay_core.environments import environment_of, interpreter_of
 from enginebay_core.placement.checkpoint import CheckpointDefaults, read_checkpoint
+from enginebay_core.placement.identity import Identity, identify
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.embeddings import ProcessEmbeddings
 from enginebay_core.placement.process.generator import ProcessGenerator
@@ -39,7 +41,9 @@ def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningM
         template=probe_template(text.tokenizer),
         defaults=config.defaults.over(text.checkpoint.defaults),
         stop_ids=text.checkpoint.stop_ids,
+        identity=text.identity(started.loaded.limits.facts),
         condition=lambda: supervisor.condition,
+        restarts=lambda: supervisor.restarted,
     )
 
 
@@ -81,10 +85,25 @@ class _TextSide:
     directory: Path = field(init=False)
     tokenizer: Tokenizer = field(init=False)
     checkpoint: CheckpointDefaults = field(init=False)
+    described: wire.Described = field(init=False)
 
     def open(self, described: wire.Described) -> Path:
+        self.described = described
         self.directory = resolve_model(self.config.model, self.progress)
-        chosen = self.config.tokenizer or described.tokenizer
-        self.tokenizer = load_tokenizer(chosen, self.directory)
+        self.tokenizer = load_tokenizer(self._chosen, self.directory)
         self.checkpoint = read_checkpoint(self.directory, self.tokenizer)
         return self.directory
+
+    def identity(self, facts: Mapping[str, str]) -> Identity:
+        """``facts`` are the loaded engine's."""
+        return identify(
+            self.config.backend,
+            self._chosen,
+            self.directory,
+            versions=self.described.versions,
+            facts=facts,
+        )
+
+    @property
+    def _chosen(self) -> str:
+        return self.config.tokenizer or self.described.tokenizer

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from enginebay_core.api import (
     EngineBayError,
     EngineClosed,
     EngineCrashed,
+    EngineStats,
     GenerationRequest,
     Limits,
     Overloaded,
@@ -36,7 +38,8 @@ log = logging.getLogger(__name__)
 
 class Supervisor:
     """Its thread reads the child's reports, looks for crashes and hangs, and starts a new child
-    after one. ``submit`` and ``cancel`` may be called from any thread.
+    after one. ``submit`` and ``cancel`` may be called from any thread. ``restarted`` counts how
+    often it has started one, whether that one came up or not.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class Supervisor:
         self._open: dict[int, Mailbox] = {}
         self._leaving: set[int] = set()
         self._work = wire.Work(0, 0, 0)
+        self._stats = EngineStats()
         self._condition = READY
+        self.restarted = 0
         self._retry_at = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"process-{launch.name}")
@@ -76,6 +81,12 @@ class Supervisor:
         known = len(self._open) + len(self._leaving)
         waiting = min(self._work.waiting, known)
         return wire.Work(self._work.steps, known - waiting, waiting)
+
+    @property
+    def stats(self) -> EngineStats:
+        """As told with the last beat. Where the engine does not say, all that is under way runs."""
+        stats = self._stats
+        return stats if stats.running is not None else replace(stats, running=self.work.running)
 
     @property
     def pid(self) -> int:
@@ -163,7 +174,7 @@ class Supervisor:
             stall.heard(report.work.steps)
             self._hand_out(report)
         elif isinstance(report, wire.Beat):
-            self._work = report.work
+            self._work, self._stats = report.work, report.stats
             stall.heard(report.work.steps)
         elif isinstance(report, wire.Progress):
             stall.progressed()
@@ -210,6 +221,7 @@ class Supervisor:
         with self._lock:
             self._condition = Condition("restarting", lost)
             self._retry_at = time.monotonic() + self._started.seconds
+        self._stats = EngineStats()
         self._started.worker.end()
         self._end_open(lambda: EngineCrashed(f"{lost} while it worked on this request"))
 
@@ -226,6 +238,7 @@ class Supervisor:
         return False
 
     def _try_to_start(self) -> bool:
+        self.restarted += 1
         try:
             started = start(self._launch, self._directory, self._progress)
         except EngineBayError as error:

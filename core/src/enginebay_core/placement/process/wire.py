@@ -17,6 +17,7 @@ from enginebay_core.api import (
     Capability,
     EmbeddingSpec,
     EngineBayError,
+    EngineStats,
     GenerationRequest,
     GenerationStep,
     Grammar,
@@ -104,7 +105,10 @@ class Hello(Message, frozen=True):
 
 
 class Described(Message, frozen=True):
+    """``versions`` of the backend and of what it requires, as they are there."""
+
     tokenizer: str
+    versions: dict[str, str]
 
 
 class Progress(Message, frozen=True):
@@ -148,9 +152,12 @@ class Work(Message, frozen=True):
 
 
 class Beat(Message, frozen=True):
-    """Sent every ``BEAT_SECONDS``, unless native code keeps Python from running."""
+    """Sent every ``BEAT_SECONDS``, unless native code keeps Python from running. ``stats`` are too
+    dear to be told with every step.
+    """
 
     work: Work
+    stats: EngineStats = EngineStats()
 
 
 class Batch(Message, frozen=True):
@@ -172,7 +179,7 @@ SHAPES: Final[tuple[type, ...]] = (
     *(Describe, Load, Start, Embed, Cancel, Spelling, Close),
     *(Fault, Hello, Described, Progress, Loaded, Failed, AskSpelling, Work, Beat, Batch),
     *(GenerationRequest, SamplingParams, GenerationStep, TokenLogprob, Limits, Capability),
-    *(Grammar, Rule, ThinkingSpan, GrammarLimits, EmbeddingSpec),
+    *(Grammar, Rule, ThinkingSpan, GrammarLimits, EmbeddingSpec, EngineStats),
 )
 """Every type that travels."""
 
