@@ -20,6 +20,8 @@ from enginebay_core.api import (
     SamplingParams,
 )
 from enginebay_core.engine import QueueLimits, StepGenerator
+from enginebay_core.engine.loop import EngineLoop
+from enginebay_core.engine.sequence import Sequence
 from enginebay_core.toy import ToyEngine
 
 GREEDY = SamplingParams(temperature=0)
@@ -223,9 +225,48 @@ async def test_an_engine_that_hangs_still_lets_its_readers_go(
     with toy(hang_at_step=2) as generator:
         reader = asyncio.create_task(ids_of(generator, ask(4)))
         await asyncio.sleep(0.05)
+        late = asyncio.create_task(ids_of(generator, ask(5)))
+        await asyncio.sleep(0.05)
         await asyncio.to_thread(generator.close)
-        with pytest.raises(EngineClosed):
-            await reader
+        for each in (reader, late):
+            with pytest.raises(EngineClosed):
+                await asyncio.wait_for(each, 5)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_loop_that_fails_by_its_own_fault_leaves_nobody_waiting() -> None:
+    letters: list[tuple[Any, Any]] = []
+
+    def fail_once(batch: Any) -> None:
+        letters.extend(batch)
+        if len(letters) == 1:
+            raise RuntimeError("the reader's loop is gone")
+
+    loop = EngineLoop(ToyEngine(), "toy", QueueLimits(), fail_once)
+    loop.submit(Sequence(ask(4), "reader"))
+    for _ in range(100):
+        if len(letters) > 1:
+            break
+        await asyncio.sleep(0.01)
+    assert [type(letter) for _, letter in letters] == [GenerationStep, EngineClosed]
+    with pytest.raises(EngineClosed):
+        loop.submit(Sequence(ask(4), "another"))
+
+
+async def test_those_who_leave_are_no_newcomers() -> None:
+    """Their leaving waits for the engine's thread, as arrivals do, and takes nobody's place."""
+    with toy(QueueLimits(length=3), max_sequences=1, step_seconds=0.2) as generator:
+        async with steps_of(generator, ask(4, 100)) as running:
+            await anext(running)
+            waiting = [asyncio.create_task(ids_of(generator, ask(5))) for _ in range(2)]
+            while generator.waiting < 2:
+                await anext(running)
+            for each in waiting:
+                each.cancel()
+            last = asyncio.create_task(ids_of(generator, ask(6, 1)))
+            await asyncio.sleep(0)
+            await asyncio.gather(*waiting, return_exceptions=True)
+        assert len(await last) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enginebay_core.engine.pace import FEWEST, FIRST_GUESS, MOST, PATIENCE, Pace
+from enginebay_core.engine.pace import FEWEST, FIRST_GUESS, MOST, PATIENCE, STALE, Pace
 
 WEIGHTS, PER_ID = 0.1, 0.001
 """Seconds to read the weights once, and for each prompt id beside that."""
@@ -33,11 +33,34 @@ def test_a_first_prompt_alone_tells_nothing_yet() -> None:
     assert pace.prompt_ids(decoding=True) == FIRST_GUESS
 
 
+def test_decoding_is_seen_alone_now_and_then() -> None:
+    """At first, and where prompts come without end and its cost may be another by now."""
+    pace = Pace()
+    assert pace.prompt_ids(decoding=True) == 0
+    ran(pace, 1, 0)
+    counts = []
+    for _ in range(2 * STALE + 2):
+        counts.append(pace.prompt_ids(decoding=True))
+        ran(pace, 8, counts[-1])
+    assert counts.count(0) == 2
+    assert all(pace.prompt_ids(decoding=False) == MOST for pace in (Pace(), Pace(apart=True)))
+    assert Pace(apart=True).prompt_ids(decoding=True) == FIRST_GUESS
+
+
 def test_a_step_with_a_prompt_stays_within_patience() -> None:
     pace = Pace()
     for _ in range(3):
         step = ran(pace, 8, 0)
         assert ran(pace, 8, pace.prompt_ids(decoding=True)) <= (1 + PATIENCE) * step + PER_ID
+
+
+def test_a_prompt_that_runs_apart_pays_for_the_weights_once_more() -> None:
+    """Who decodes waits for both steps: under three decode steps in all."""
+    pace = Pace(apart=True)
+    for _ in range(3):
+        decode = ran(pace, 8, 0)
+        gap = decode + ran(pace, 0, pace.prompt_ids(decoding=True))
+    assert 2 * decode < gap <= (1 + PATIENCE) * decode + PER_ID
 
 
 def test_dear_prompts_still_get_on() -> None:

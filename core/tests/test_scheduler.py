@@ -47,6 +47,8 @@ class World:
         self.scheduler = Scheduler(self.spec)
         self.answers: dict[Sequence, list[GenerationStep]] = {}
         self.plans: list[Plan] = []
+        self.per_id = 0.0001
+        self._passed: dict[Sequence, int] = {}
 
     def submit(self, request: GenerationRequest) -> Sequence:
         sequence = Sequence(request, _mailbox())
@@ -54,9 +56,11 @@ class World:
         self.scheduler.add(sequence)
         return sequence
 
-    def fail(self) -> list[Sequence]:
-        """A step that the engine raises in, before it did anything."""
+    def fail(self, late: bool = False) -> list[Sequence]:
+        """A step that the engine raises in, before it did anything or after all of it."""
         plan = self.scheduler.plan()
+        if plan is not None and late:
+            self.engine.forward(plan.batch)
         return self.scheduler.fail(plan) if plan else []
 
     def step(self) -> bool:
@@ -65,11 +69,12 @@ class World:
             assert self.scheduler.idle
             return False
         self._check(plan.batch)
+        self._check_turns(plan)
         self.plans.append(plan)
         logits = self.engine.forward(plan.batch)
         held = int((self.engine.kv >= 0).sum())  # the toy wipes what it is told to forget
         assert held <= self.spec.kv_bytes // self.spec.kv_bytes_per_token
-        seconds = 0.001 + 0.0001 * plan.prompt_ids
+        seconds = 0.001 + self.per_id * plan.prompt_ids
         for sequence, step in self.scheduler.commit(
             plan, self.engine.sample(logits, plan.sample_rows), seconds
         ):
@@ -98,6 +103,19 @@ class World:
             assert len(batch.rows) == 1
         for operation in batch.operations:
             self._check_operation(operation)
+
+    def _check_turns(self, plan: Plan) -> None:
+        """Who decodes is never passed over twice, and the oldest gets on with nearly every
+        prefill, or with every second where a step takes one prompt.
+        """
+        running = self.scheduler._running
+        self._passed = {
+            sequence: 0 if sequence in plan.sequences else self._passed.get(sequence, 0) + 1
+            for sequence in running
+        }
+        assert self._passed[running[0]] <= (3 if self.spec.batching == "single" else 1)
+        for sequence, passed in self._passed.items():
+            assert not sequence.decoding or passed <= (self.spec.batching != "mixed")
 
     def _check_operation(self, operation: KvOperation) -> None:
         if isinstance(operation, CopyPrefix):
@@ -133,37 +151,43 @@ prompts = st.builds(
     st.lists(st.integers(0, 3), max_size=30),
 )
 requests = st.builds(
-    lambda prompt, count, salt, seed: ask(
+    lambda prompt, count, salt, seed, choice: ask(
         prompt,
         count,
         cache_salt=salt,
+        choice=choice,
         sampling=SamplingParams(temperature=0 if seed is None else 1.2, seed=seed or 0),
     ),
     prompts,
     st.integers(1, 40),
     st.sampled_from(["", "", "other"]),
     st.one_of(st.none(), st.integers(0, 5)),
+    st.integers(0, 2),
 )
+LONGEST = 1 + 60 + 30 + 40
+"""Ids of the longest of these."""
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     wanted=st.lists(st.tuples(requests, st.integers(0, 12), st.integers(0, 30)), max_size=12),
+    per_id=st.sampled_from([1e-6, 1e-5, 1e-4, 1e-3]),
     spec=st.fixed_dictionaries(
         {
             "batching": st.sampled_from(["mixed", "chunk", "single"]),
             "max_sequences": st.integers(1, 4),
-            "kv_bytes": st.integers(1, 4).map(lambda room: 8 * LENGTH * room),
+            "kv_bytes": st.integers(LONGEST, 4 * LENGTH).map(lambda room: 8 * room),
             "kv_grain": st.sampled_from([0, 1, 8]),
             "rewind": st.sampled_from(["any", "none"]),
         }
     ),
 )
 def test_every_request_gets_its_lone_runs_ids(
-    wanted: list[tuple[GenerationRequest, int, int]], spec: dict[str, Any]
+    wanted: list[tuple[GenerationRequest, int, int]], per_id: float, spec: dict[str, Any]
 ) -> None:
-    """Random arrivals, lengths, prefixes, memory sizes, leaving clients and failing steps."""
+    """Random arrivals, lengths, prefixes, costs, memory sizes, leaving clients, failing steps."""
     world = World(**spec)
+    world.per_id = per_id
     left: list[Sequence] = []
     stayed: list[tuple[GenerationRequest, Sequence]] = []
     for request, pause, leaves in wanted:
@@ -175,14 +199,46 @@ def test_every_request_gets_its_lone_runs_ids(
             left.append(sequence)
         else:
             stayed.append((request, sequence))
-        if leaves == 11:
-            left += world.fail()
+        if leaves in (11, 12):
+            left += world.fail(late=leaves == 12)
     world.run()
     stayed = [(request, sequence) for request, sequence in stayed if sequence not in left]
     for request, sequence in stayed:
         assert world.output(sequence) == lone(request)
         assert world.answers[sequence][-1].finish is not None
     assert world.scheduler.running == world.scheduler.waiting == 0
+    require_all_room(world)
+
+
+def require_all_room(world: World) -> None:
+    """As many as there are slots begin at once, and the longest of all still fits."""
+    slots = world.spec.max_sequences
+    for number in range(slots):
+        world.submit(ask([240 + number, 1], 2))
+    world.step()
+    assert world.scheduler.running == slots
+    world.scheduler.drain()
+    longest = world.submit(ask([250], world.spec.context_length - 1))
+    world.run()
+    assert len(world.output(longest)) == world.spec.context_length - 1
+
+
+@pytest.mark.parametrize("kv_bytes", [8 * LENGTH, 32 * LENGTH])
+@pytest.mark.parametrize("batching", ["mixed", "chunk", "single"])
+def test_a_long_request_gets_through_endless_short_ones(batching: Batching, kv_bytes: int) -> None:
+    """Some of which begin as it does, or as each other; with memory for it alone, and for all."""
+    world = World(batching=batching, kv_bytes=kv_bytes, max_sequences=3)
+    shared = [(11 * i) % 250 for i in range(40)]
+    for number in range(3):
+        world.submit(ask([number], 20))
+    long = world.submit(ask([*shared, *range(80)], 30))
+    for number in range(400):
+        begins = ([], shared, [7] * 40)[number % 3]
+        world.submit(ask([*begins, number % 250, 5], 3))
+        world.step()
+        if long.finished:
+            break
+    assert world.output(long) == lone(long.request)
 
 
 def conversations(seed: int) -> Iterator[list[int]]:
@@ -303,6 +359,38 @@ def test_a_failed_step_takes_those_with_it_whose_copy_it_was_to_make() -> None:
     assert world.output(again) == lone(again.request)
 
 
+def test_a_failed_step_leaves_nothing_of_what_was_to_be_forgotten() -> None:
+    """Its operations may not have been done: room that was freed is freed again."""
+    world = World(max_sequences=2, kv_bytes=8 * LENGTH)
+    leaves, _ = world.submit(ask([1] * 5, 20)), world.submit(ask([2] * 100, 2))
+    world.step()
+    world.scheduler.drop(leaves, keep=False)
+    world.run()
+    fresh = world.submit(ask([4] * 90, 20))  # to take the first slot, and the second one's room
+    assert world.fail() == [fresh]
+    again = world.submit(ask([3] * 90, 60))
+    world.run()  # which looks at what the toy holds
+    assert world.output(again) == lone(again.request)
+
+
+def test_a_failed_step_spares_whose_slot_it_only_freed() -> None:
+    world = World(max_sequences=4, kv_bytes=8 * LENGTH)
+    world.submit(ask([1] * 60, 2))
+    world.run()
+    decoding = world.submit(ask([9], 60))
+    for _ in range(5):
+        world.step()
+    *others, last = [world.submit(ask(prompt, 2)) for prompt in ([5] * 50, [6] * 16, [7] * 40)]
+    plan = world.scheduler.plan()
+    assert plan is not None
+    assert last.slot is not None
+    assert plan.batch.operations == (Free(last.slot.number),)
+    assert last not in plan.sequences
+    assert set(world.scheduler.fail(plan)) == {decoding, *others}
+    world.run()
+    assert world.output(last) == lone(last.request)
+
+
 def test_a_short_prompt_passes_a_long_one() -> None:
     world = World()
     decoding = world.submit(ask([9], 150))
@@ -315,6 +403,15 @@ def test_a_short_prompt_passes_a_long_one() -> None:
     assert not world.answers[long]
     world.run()
     assert world.output(decoding) == lone(decoding.request)
+
+
+def test_a_short_prompt_passes_long_ones_where_a_step_takes_one() -> None:
+    world = World(batching="single", max_sequences=6)
+    longs = [world.submit(ask([i] * 120, 2)) for i in range(5)]
+    short = world.submit(ask([200, 201, 202], 2))
+    while not world.answers[short]:
+        world.step()
+    assert [bool(world.answers[long]) for long in longs] == [True, *[False] * 4]
 
 
 def test_those_who_wait_too_long_are_let_go() -> None:
@@ -381,3 +478,23 @@ def test_stats_count_those_who_were_sent_back_to_wait() -> None:
         world.submit(ask(prompt, 30))
     world.run()
     assert world.scheduler.stats.preemptions
+
+
+@pytest.mark.parametrize("batching", ["mixed", "chunk"])
+def test_the_gap_beside_a_long_prompt_is_under_three_decode_steps(batching: Batching) -> None:
+    """In seconds, once costs are known: prompts that run apart read the weights once more."""
+    world = World(batching=batching)
+    decoding = world.submit(ask([9], 150))
+    for number in range(3):
+        teaching = world.submit(ask([number] * 40, 1))
+        while not teaching.finished:
+            world.step()
+    long = world.submit(ask(list(range(150)), 2))
+    gaps = [0.0]
+    while not long.finished:
+        world.step()
+        plan = world.plans[-1]
+        gaps[-1] += 0.001 + world.per_id * plan.prompt_ids
+        if decoding in plan.sequences:
+            gaps.append(0.0)
+    assert 0.002 < max(gaps) < 0.003

@@ -36,6 +36,7 @@ class EngineLoop:
         self._queue = queue
         self._deliver = deliver
         self._inbox: deque[Callable[[], None]] = deque()
+        self._arriving = 0  # sequences in the inbox
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
@@ -49,12 +50,17 @@ class EngineLoop:
             if self._closing:
                 raise EngineClosed(f"backend {self._name!r} is closed")
             self._refuse_when_full()
-            self._inbox.append(partial(self.scheduler.add, sequence))
+            self._arriving += 1
+            self._inbox.append(partial(self._admit, sequence))
             self._wake.notify()
+
+    def _admit(self, sequence: Sequence) -> None:
+        self._arriving -= 1
+        self.scheduler.add(sequence)
 
     def _refuse_when_full(self) -> None:
         """Submitted in this instant counts as waiting: whether it can start, the next step says."""
-        waiting = self.scheduler.waiting + len(self._inbox)
+        waiting = self.scheduler.waiting + self._arriving
         if waiting >= self._queue.length + self.scheduler.free:
             raise Overloaded(f"{waiting} requests wait for backend {self._name!r} already")
 
@@ -81,10 +87,12 @@ class EngineLoop:
             self._end_all()
 
     def _run(self) -> None:
-        while self._drain_inbox():
-            self._expire()
-            self._step()
-        self._end()
+        try:
+            while self._drain_inbox():
+                self._expire()
+                self._step()
+        finally:  # after a fault of our own too: nobody may wait for an engine without a thread
+            self._end()
 
     def _drain_inbox(self) -> bool:
         """Sleep while there is nothing to do; False when it is time to end."""
@@ -92,9 +100,12 @@ class EngineLoop:
             if self.scheduler.idle:
                 self._wake.wait_for(lambda: self._inbox or self._closing)
                 self._gather()
-            while self._inbox:
-                self._inbox.popleft()()
+            self._empty_inbox()
             return not self._closing
+
+    def _empty_inbox(self) -> None:
+        while self._inbox:
+            self._inbox.popleft()()
 
     def _gather(self) -> None:
         """Requests of one burst come within milliseconds; begun one by one they would cost a step
@@ -134,6 +145,8 @@ class EngineLoop:
         self._end_sequences(late, Overloaded, message)
 
     def _end(self) -> None:
+        with self._wake:
+            self._closing = True
         self._end_all()
         try:
             self._engine.close()
@@ -141,6 +154,8 @@ class EngineLoop:
             log.exception("backend %r failed to close", self._name)
 
     def _end_all(self) -> None:
+        with self._wake:
+            self._empty_inbox()  # who came while a step hung is there, not in the scheduler
         message = f"backend {self._name!r} was closed before this request was done"
         self._end_sequences(self.scheduler.drain(), EngineClosed, message)
 

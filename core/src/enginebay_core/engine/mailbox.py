@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -67,7 +68,7 @@ def deliver(letters: Iterable[tuple[Mailbox, Letter]]) -> None:
     for mailbox, letter in letters:
         by_loop.setdefault(mailbox.loop, []).append((mailbox, letter))
     for loop, batch in by_loop.items():
-        if not loop.is_closed():  # its readers are gone, and so is the need
+        with suppress(RuntimeError):  # the loop is closed: its readers are gone, and so is the need
             loop.call_soon_threadsafe(_put_all, batch)
 
 

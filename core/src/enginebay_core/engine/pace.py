@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 PATIENCE = 1.5
-"""A step may take this many decode steps longer because of a prompt: with the decode step itself
-the gap stays under three of them."""
+"""A gap may be this many decode steps longer because of a prompt: with the decode step itself it
+stays under three of them."""
 
 FEWEST, MOST = 8, 2048
 FIRST_GUESS = 32
@@ -13,6 +13,9 @@ FIRST_GUESS = 32
 SWIFTNESS = 0.3
 """Weight of the newest observation: costs drift with the context's length."""
 
+STALE = 32
+"""Steps with prompts after which one without is due: under steady arrivals there would be none to
+tell what decoding costs."""
 
 COMPANY = 0.05
 """An idle engine lets this part of a decode step go by for more requests to come: prompts that
@@ -23,9 +26,14 @@ SHORTEST_SLEEP = 0.001
 
 
 class Pace:
-    """Learns the cost of steps, in seconds."""
+    """Learns the cost of steps, in seconds. ``apart``: prompts run in steps of their own, each of
+    which reads the weights once more, and so takes a decode step's time beside the prompt's.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, apart: bool = False) -> None:
+        self._patience = PATIENCE - 1 if apart else PATIENCE
+        self._mixed = not apart
+        self._age = STALE  # of what is known of decoding, in steps with prompts
         self._decode: float | None = None
         self._per_id: float | None = None
 
@@ -33,6 +41,8 @@ class Pace:
         """Take note of a step that was run. A prompt's cost is what it adds to a decode step: one
         that runs alone reads the weights too, which beside decoding are read anyway.
         """
+        if self._mixed and decode_rows:
+            self._age = self._age + 1 if prompt_ids else 0
         if decode_rows and not prompt_ids:
             self._decode = _blend(self._decode, seconds)
         elif prompt_ids >= FEWEST and self._decode is not None:
@@ -40,12 +50,14 @@ class Pace:
             self._per_id = _blend(self._per_id, added / prompt_ids)
 
     def prompt_ids(self, decoding: bool) -> int:
-        """How many to run in the next step."""
+        """How many to run in the next step; 0 when it is time to see what decoding alone costs."""
         if not decoding:
             return MOST
+        if self._mixed and self._age >= STALE:
+            return 0
         if self._decode is None or self._per_id is None:
             return FIRST_GUESS
-        return max(FEWEST, min(MOST, int(PATIENCE * self._decode / self._per_id)))
+        return max(FEWEST, min(MOST, int(self._patience * self._decode / self._per_id)))
 
     @property
     def company(self) -> float:

@@ -12,14 +12,16 @@ from enginebay_core.api import (
     EngineBayError,
     EngineSpec,
     EngineStats,
+    Free,
     GenerationStep,
+    Rewind,
     Sampled,
     SampleRow,
     StepBatch,
 )
 from enginebay_core.engine.pace import Pace
 from enginebay_core.engine.sequence import Sequence
-from enginebay_core.engine.slots import WORTH_SHARING, SlotTable, common_prefix
+from enginebay_core.engine.slots import WORTH_SHARING, SlotTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,12 @@ class Scheduler:
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
         self._slots = SlotTable(spec)
-        self.pace = Pace()
+        self.pace = Pace(apart=spec.batching != "mixed")
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._decode_next = False
         self._preemptions = 0
+        self._oldest_next = False
 
     @property
     def idle(self) -> bool:
@@ -116,7 +119,13 @@ class Scheduler:
         """
         touched = {row.slot for row in plan.batch.rows}
         for operation in plan.batch.operations:
-            touched.add(operation.target if isinstance(operation, CopyPrefix) else operation.slot)
+            match operation:
+                case CopyPrefix(_, target, _):
+                    touched.add(target)
+                case Rewind(slot, _):
+                    touched.add(slot)
+                case Free(slot):
+                    self._slots.free_again(slot)
         failed = [s for s in self._running if s.slot and s.slot.number in touched]
         for sequence in failed:
             self.drop(sequence, keep=False)
@@ -185,8 +194,7 @@ class Scheduler:
             return False
         return any(
             other.request.cache_salt == sequence.request.cache_salt
-            and common_prefix(other.ids, sequence.ids, min(len(other.ids), len(sequence.ids) - 1))
-            >= other.computed + WORTH_SHARING
+            and _begin_alike(other, sequence, other.computed + WORTH_SHARING)
             for other in self._running
             if not other.decoding
         )
@@ -235,15 +243,30 @@ class Scheduler:
 
     def _prefill(self, filling: list[Sequence], decoding: bool) -> list[tuple[Sequence, int]]:
         if self._spec.batching == "single":
-            return [(s, s.remaining) for s in filling[:1]]
+            return [(s, s.remaining) for s in self._next_whole(filling)]
         return list(_chunks(filling, self.pace.prompt_ids(decoding)))
+
+    def _next_whole(self, filling: list[Sequence]) -> list[Sequence]:
+        """In turns the oldest, so that it gets through, and the one that is soonest done, so that
+        a short prompt need not wait for all long ones before it.
+        """
+        self._oldest_next = not self._oldest_next
+        if not filling:
+            return []
+        return [filling[0] if self._oldest_next else min(filling, key=lambda s: s.remaining)]
+
+
+def _begin_alike(other: Sequence, sequence: Sequence, count: int) -> bool:
+    """Whether ``sequence`` could take its first ``count`` ids over from ``other``."""
+    usable = min(len(other.ids), len(sequence.ids) - 1)
+    return count <= usable and other.ids[:count] == sequence.ids[:count]
 
 
 def _chunks(filling: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:
     """Share ``budget`` ids out: half to the oldest, so that it gets through; then to the prompts
     that are nearly done, so that a short one need not wait for a long one.
     """
-    if not filling:
+    if not (filling and budget):
         return
     oldest, *others = filling
     reserved = min(oldest.remaining, budget if not others else (budget + 1) // 2)

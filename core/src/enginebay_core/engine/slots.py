@@ -95,6 +95,10 @@ class SlotTable:
         slot.ids, slot.length = [], 0
         self._operations.append(Free(slot.number))
 
+    def free_again(self, number: int) -> None:
+        """The engine may not have heard of it. Whoever has the slot by now has yet to write it."""
+        self._operations.append(Free(number))
+
     def give_way(self, needed: int, but: Slot | None = None) -> None:
         """Empty parked slots, the least recently used first, until ``needed`` ids fit beside
         those that stay.
