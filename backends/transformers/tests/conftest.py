@@ -122,6 +122,11 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+IN_SLOTS = (
+    "llama", "qwen3", "mistral", "gemma2", "gemma3", "gpt2", "qwen3_moe", "mixtral", "gpt_oss",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Reference:
     """What ``generate`` chose for each prompt, float32 and greedy, and the logits it chose by."""
@@ -250,6 +255,12 @@ def load(checkpoint: Callable[[str], Path]) -> Iterator[Callable[..., StepEngine
     yield open_engine
     for engine in engines:
         engine.close()
+
+
+@pytest.fixture(params=IN_SLOTS)
+def decoder(request: pytest.FixtureRequest) -> str:
+    """The name of each tiny model that runs in slots."""
+    return str(request.param)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from enginebay_core.api import (
     EngineSpec,
     GenerationRequest,
@@ -50,13 +48,12 @@ async def collect(generator: StepGenerator, prompt: tuple[int, ...]) -> tuple[in
     return tuple([token async for step in generator.generate(request) for token in step.ids])
 
 
-@pytest.mark.parametrize("name", ["qwen3", "mistral", "gpt_oss"])
-async def test_preempted_sequences_say_the_same(name: str, lab: Any) -> None:
-    engine = ShortOfMemory(lab.load(name))
-    generator = StepGenerator(engine, name)
+async def test_preempted_sequences_say_the_same(decoder: str, lab: Any) -> None:
+    engine = ShortOfMemory(lab.load(decoder))
+    generator = StepGenerator(engine, decoder)
     try:
         found = await asyncio.gather(*(collect(generator, prompt) for prompt in lab.prompts))
     finally:
         generator.close()
-    assert tuple(found) == lab.reference(name).outputs
+    assert tuple(found) == lab.reference(decoder).outputs
     assert engine.begun > len(lab.prompts)

@@ -12,6 +12,8 @@ import torch
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from enginebay_transformers.on_device import put
+
 
 class CausalModel:
     """Owns the model. ``device`` takes the ids; with a device map, layers may lie elsewhere."""
@@ -59,7 +61,7 @@ class CausalModel:
         if keep is None:
             output = self.model(**arguments)
             return output.logits[0], output
-        places = torch.tensor(keep, dtype=torch.long, device=ids.device)
+        places = put(keep, torch.long, ids.device)
         if "logits_to_keep" in self._accepts and len(self.devices) == 1:
             output = self.model(**arguments, logits_to_keep=places)
             return output.logits[0], output

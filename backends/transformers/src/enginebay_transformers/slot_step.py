@@ -17,6 +17,7 @@ import torch
 
 from enginebay_core.api import StepRow
 from enginebay_transformers.decode_rows import DecodeKernel, DecodeRows
+from enginebay_transformers.on_device import put
 
 MaskFunction: TypeAlias = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
@@ -121,7 +122,7 @@ class SlotStep:
 
     def lanes(self, span: Span, device: torch.device) -> torch.Tensor:
         if (span, device) not in self._lanes:
-            self._lanes[span, device] = torch.tensor(span.lanes, device=device)
+            self._lanes[span, device] = put(span.lanes, torch.long, device)
         return self._lanes[span, device]
 
     def mask(self, span: Span, rule: MaskFunction, device: torch.device) -> torch.Tensor:
@@ -155,7 +156,7 @@ def lay_out(
         for row in packed
         for place, token in enumerate(row.ids, start=row.start)
     ]
-    ids, positions, slots = torch.tensor(tokens, device=device).T.contiguous()
+    ids, positions, slots = put(list(zip(*tokens, strict=True)), torch.long, device)
     return SlotStep(
         ids[None],
         positions[None],
