@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from enginebay_core.api import JsonValue, RequestError
 from enginebay_server.errors import quote
@@ -14,6 +16,23 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _TAGS: Final = frozenset({"text", "parts", "texts", "ids", "id_lists", "mode", "named"})
 _MEANS_ABSENT: Final = ("tools", "functions", "stop")
+
+_RULES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "bool_type": "it should be true or false",
+        "int_type": "it should be an integer",
+        "float_type": "it should be a number",
+        "string_type": "it should be a string",
+        "list_type": "it should be a list",
+        "dict_type": "it should be an object",
+        "model_type": "it should be an object",
+        "string_too_short": "it should have at least {min_length} characters",
+        "string_too_long": "it should have at most {max_length} characters",
+        "string_pattern_mismatch": "it should match the pattern {pattern}",
+        "too_long": "it should have at most {max_length} entries",
+    }
+)
+"""Pydantic speaks of Python's types, and of our classes."""
 
 
 def read(model: type[ModelT], body: Mapping[str, JsonValue]) -> ModelT:
@@ -33,7 +52,7 @@ def read(model: type[ModelT], body: Mapping[str, JsonValue]) -> ModelT:
 
 
 def _request_error(error: ValidationError) -> RequestError:
-    first = error.errors(include_url=False, include_context=False)[0]
+    first = error.errors(include_url=False)[0]
     param = param_of(first["loc"])
     if first["type"] == "missing":
         return RequestError(f"{param} is missing.", param=param, code="missing_required_parameter")
@@ -41,9 +60,17 @@ def _request_error(error: ValidationError) -> RequestError:
         return RequestError(f"{param} is not accepted; remove it.", param=param)
     if first["type"] == "too_short" and not first["input"]:
         return RequestError(f"{param} is empty; it needs at least 1 item.", param=param)
-    rule = first["msg"].removeprefix("Value error, ")
-    rule = rule.replace("Input should", "it should").replace("valid ", "")
-    return RequestError(f"{param} is {quote(first['input'])}: {rule}.", param=param)
+    if first["type"] == "string_too_short" and not first["input"]:
+        return RequestError(f"{param} is empty.", param=param)
+    return RequestError(f"{param} is {quote(first['input'])}: {_rule(first)}.", param=param)
+
+
+def _rule(error: ErrorDetails) -> str:
+    """What the field should be, in words of JSON."""
+    words = _RULES.get(error["type"])
+    if words is not None:
+        return words.format(**error.get("ctx", {}))
+    return error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
 
 
 def param_of(loc: tuple[int | str, ...]) -> str:
