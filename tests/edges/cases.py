@@ -251,6 +251,17 @@ def _wire() -> Iterator[Case]:
         "Content-Length: 3\r\n\r\n0\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
     )
     yield _raw("two-lengths", chunked + smuggled, CLOSED)
+    whole = "\r\n2\r\n{}\r\n0\r\n\r\n"
+    for coding in (
+        "gzip, chunked",
+        "identity, chunked",
+        "xchunked",
+        "chunked, identity",
+        "\x0bchunked",
+    ):
+        head = f"{JSON_HEAD}Transfer-Encoding: {coding}\r\n"
+        yield _raw(f"coding-{coding!r}", head + whole, CLOSED)
+    yield _raw("chunked-in-1.0", chunked.replace("/1.1", "/1.0") + whole, CLOSED)
     for name in ("X-Request-Id", "traceparent", "Accept", "User-Agent"):
         value = "a%0d%0aSet-Cookie:b" + "x" * 2000
         yield Case(f"header-{name}", frozenset({200}), "/v1/models", "GET", headers={name: value})

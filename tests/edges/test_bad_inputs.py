@@ -21,6 +21,9 @@ CONFIG = """
 [server]
 limits = { read_seconds = 2.0 }
 [models.m]
+backend = "numpy"
+model = "pocket"
+[models.quick]
 backend = "toy"
 model = "toy"
 placement = "process"
@@ -60,7 +63,7 @@ class Watch:
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     with serving(tmp_path_factory.mktemp("edges"), CONFIG) as target, Listener() as listener:
-        expected = target.ask("m", 1500).json()["choices"][0]["message"]["content"]
+        expected = target.ask("quick", 1500).json()["choices"][0]["message"]["content"]
         stream = Streaming(target, "slow", expected)
         canary = target.canary()
         yield Watch(

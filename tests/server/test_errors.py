@@ -286,11 +286,11 @@ def test_an_unknown_field_is_named_back(toys: Running) -> None:
     assert stream.headers["x-enginebay-ignored"] == named
 
 
-def test_a_thousand_unknown_fields_make_no_huge_header(toys: Running) -> None:
-    answer = toys.post({**BODY, **{f"zzz{i:04}qqq": 1 for i in range(1000)}})
+def test_many_unknown_fields_make_no_huge_header(toys: Running) -> None:
+    answer = toys.post({**BODY, **{f"zzz{i:04}{'q' * 500}": 1 for i in range(100)}})
     assert answer.status_code == 200
     assert len(answer.headers["x-enginebay-ignored"]) < 3000
-    assert answer.headers["x-enginebay-ignored"].endswith("and 968 more")
+    assert answer.headers["x-enginebay-ignored"].endswith("and 68 more")
 
 
 def test_the_strict_refuse_unknown_fields(start: Callable[[Config], Running]) -> None:

@@ -23,7 +23,8 @@ LIMITS = {
     "request_seconds": 1.0,
     "body_pieces": 10,
     "depth": 8,
-    "items": 100,
+    "items": 200,
+    "fields": 64,
     "messages": 5,
     "choices": 3,
     "max_tokens": 200,
@@ -55,9 +56,10 @@ def nested(levels: int) -> Any:
         ("max_completion_tokens", 200, 201),
         ("stop", ["a", "b"], ["a", "b", "c"]),
         ("stop", "a" * 10, "a" * 11),
-        ("logit_bias", {str(i): 1 for i in range(100)}, {str(i): 1 for i in range(101)}),
+        ("logit_bias", {str(i): 1 for i in range(93)}, {str(i): 1 for i in range(94)}),
         ("unheard_of", nested(6), nested(7)),
-        ("unheard_of", [1] * 100, [1] * 101),
+        ("unheard_of", [1] * 187, [1] * 188),
+        ("unheard_of", [[1] * 92, [1] * 93], [[1] * 93] * 2),
     ],
 )
 def test_fields(bounded: Running, name: str, at: Any, past: Any) -> None:
@@ -66,9 +68,18 @@ def test_fields(bounded: Running, name: str, at: Any, past: Any) -> None:
     assert bounded.post({**body, name: at}).status_code == 200
     refused = bounded.post({**body, name: past})
     assert refused.status_code == 400
-    assert "at most" in refused.text or "deeper than 8" in refused.text
+    assert any(words in refused.text for words in ("at most", "deeper than 8", "than the 200"))
     if name not in ("unheard_of", "logit_bias"):
         assert refused.json()["error"]["param"] == name
+
+
+def test_the_number_of_fields(bounded: Running) -> None:
+    """Each of which has to be compared with all known names."""
+    unknown = {f"q{number}": None for number in range(61)}
+    assert bounded.post({**CHAT, **unknown}).status_code == 200
+    refused = bounded.post({**CHAT, **unknown, "one_more": None})
+    assert refused.status_code == 400
+    assert "has 65 fields; this server accepts at most 64" in refused.text
 
 
 def test_tools(bounded: Running) -> None:

@@ -35,7 +35,7 @@ def post(server: Running, model: str = "pocket", **body: Any) -> Any:
         ({"input": None}, "input", "missing"),
         ({"input": 5}, "input", "string"),
         ({"input": []}, "input", "empty"),
-        ({"input": [5]}, "input[0]", "dictionary"),
+        ({"input": [5]}, "input[0]", "object"),
         ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role", "'developer'"),
         ({"input": [{"role": "user"}]}, "input[0].content", "missing"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type", "kept"),

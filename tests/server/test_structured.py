@@ -138,7 +138,7 @@ def test_thinking_comes_first(pocket: Running) -> None:
     [
         ({"type": "yaml"}, "response_format.type", "json_schema"),
         ({}, "response_format.type", "missing"),
-        ("json", "response_format", "dictionary"),
+        ("json", "response_format", "object"),
         ({"type": "json_schema"}, "response_format.json_schema", "missing"),
         ({"type": "json_schema", "json_schema": {}}, "response_format.json_schema.name", "missing"),
         (
@@ -146,7 +146,7 @@ def test_thinking_comes_first(pocket: Running) -> None:
             "response_format.json_schema.name",
             "pattern",
         ),
-        (json_schema([]), "response_format.json_schema.schema", "dictionary"),
+        (json_schema([]), "response_format.json_schema.schema", "object"),
         (json_schema({"type": "not-a-type"}), "response_format.json_schema.schema", "not-a-type"),
         (json_schema({"$ref": "#/$defs/none"}), "response_format.json_schema.schema", "none"),
         (json_schema({"$ref": "#"}), "response_format.json_schema.schema", "circle"),

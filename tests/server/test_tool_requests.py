@@ -43,8 +43,8 @@ def allowed(*names: str) -> dict[str, Any]:
         ({"tools": [{"type": "function"}]}, "tools[0].function", "missing"),
         ({"tools": [named(name="a b")]}, "tools[0].function.name", "pattern"),
         ({"tools": [named(name="x" * 65)]}, "tools[0].function.name", "pattern"),
-        ({"tools": [named(parameters=[])]}, "tools[0].function.parameters", "dictionary"),
-        ({"tools": [named(strict="yes")]}, "tools[0].function.strict", "boolean"),
+        ({"tools": [named(parameters=[])]}, "tools[0].function.parameters", "object"),
+        ({"tools": [named(strict="yes")]}, "tools[0].function.strict", "true or false"),
         ({"tools": [named(), named()]}, "tools[1].function.name", "tools[0]"),
         ({"tools": [named(name=f"f{i}") for i in range(129)]}, "tools", "128"),
         ({"tool_choice": named()}, "tool_choice.function.name", "'f', which is none of the tools"),
@@ -53,7 +53,7 @@ def allowed(*names: str) -> dict[str, Any]:
             "tool_choice.allowed_tools.tools[1].function.name",
             "'f'",
         ),
-        ({"tool_choice": allowed()}, "tool_choice.allowed_tools.tools", "at least 1"),
+        ({"tool_choice": allowed()}, "tool_choice.allowed_tools.tools", "is empty"),
         ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools", "missing"),
         (
             {"tools": [WEATHER, named(parameters={"type": "x"})], "tool_choice": "required"},
@@ -73,7 +73,7 @@ def allowed(*names: str) -> dict[str, Any]:
         ({"tool_choice": "any"}, "tool_choice", "'none', 'auto' or 'required'"),
         ({"tool_choice": {"type": "function"}}, "tool_choice.function", "missing"),
         ({"tool_choice": "required", "tools": []}, "tool_choice", "no tools"),
-        ({"parallel_tool_calls": 1}, "parallel_tool_calls", "boolean"),
+        ({"parallel_tool_calls": 1}, "parallel_tool_calls", "true or false"),
         ({"reasoning_effort": "huge"}, "reasoning_effort", "'minimal'"),
         (
             {"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": False}},

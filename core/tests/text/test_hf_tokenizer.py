@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -338,3 +339,25 @@ def test_without_the_extra_the_repair_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert 'pip install "enginebay-core[hf]"' in done.stdout
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_a_long_text_lets_other_threads_run(tokenizer: Load, control: bool) -> None:
+    """Usual failure: the encoder keeps the interpreter's lock, so that a long prompt stops the
+    server's event loop. The best of three, since the machine may be busy.
+    """
+    hf = tokenizer("qwen3")
+    shares = [longest_stop(lambda: hf.encode("a b c " * 50_000, control=control)) for _ in range(3)]
+    assert min(shares) < 0.6
+
+
+def longest_stop(work: Callable[[], object]) -> float:
+    """The longest time for which this thread stood still, as a share of the work's."""
+    worker = threading.Thread(target=work)
+    started = last = time.monotonic()
+    worker.start()
+    longest = 0.0
+    while worker.is_alive():
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    return longest / (time.monotonic() - started)

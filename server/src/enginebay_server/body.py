@@ -6,7 +6,8 @@ import asyncio
 import json
 import math
 from collections import Counter
-from typing import Any, Final, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, TypeVar
 
 from starlette.requests import Request
 
@@ -18,22 +19,27 @@ from enginebay_server.service import Service
 
 MAX_DIGITS: Final = 40
 DEFAULTS: Final = Bounds()
-PARSE_ON_LOOP: Final = 64 * 1024
-"""Bodies up to this many bytes are parsed at once; a thread costs more than that takes."""
+READ_ON_LOOP: Final = 64 * 1024
+"""Bodies up to this many bytes are read at once; a thread costs more than that takes."""
+
+T = TypeVar("T")
 
 
-async def read_object(request: Request, limit: int) -> dict[str, JsonValue]:
-    """The body as a JSON object of at most ``limit`` bytes, within ``server.limits``.
+async def read_body(request: Request, read: Callable[[dict[str, JsonValue]], T]) -> T:
+    """What ``read`` makes of the body, a JSON object within the settings' bounds. Large ones are
+    parsed and read on a thread, so that others do not wait.
 
     Raises RequestError (400, 413, 415) for everything that is not one, ClientDisconnect when the
-    client left, or took too long to send it.
+    client left, or took too long to send it, and what ``read`` raises.
     """
     _require_json(request)
-    bounds = Service.of(request).settings.limits
-    raw = await _read(request, limit, bounds.body_pieces)
-    if len(raw) <= PARSE_ON_LOOP:
-        return parse_object(raw, bounds)
-    return await asyncio.to_thread(parse_object, raw, bounds)
+    settings = Service.of(request).settings
+    raw = await _receive(request, settings.max_body_bytes, settings.limits.body_pieces)
+
+    def work() -> T:
+        return read(parse_object(raw, settings.limits))
+
+    return work() if len(raw) <= READ_ON_LOOP else await asyncio.to_thread(work)
 
 
 def parse_object(raw: bytes, bounds: Bounds = DEFAULTS) -> dict[str, JsonValue]:
@@ -74,7 +80,7 @@ def _require_json(request: Request) -> None:
     )
 
 
-async def _read(request: Request, limit: int, pieces: int) -> bytes:
+async def _receive(request: Request, limit: int, pieces: int) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared[:20]) > limit:
         raise BodyTooLarge(f"The body has {declared[:20]} bytes; at most {limit} are accepted.")
@@ -117,23 +123,26 @@ def _bounded(text: str) -> int:
 
 def _check_values(root: JsonValue, bounds: Bounds) -> None:
     level: list[JsonValue] = [root]
+    items = 0
     for _ in range(bounds.depth):
-        level = [child for value in level for child in _children(value, bounds.items)]
+        level = [child for value in level for child in _children(value)]
         if not level:
             return
+        items += len(level)
+        if items > bounds.items:
+            raise RequestError(
+                f"The body's lists and objects have more than the {bounds.items} entries that are "
+                "accepted, names counted."
+            )
     raise RequestError(f"The body nests deeper than {bounds.depth} levels.")
 
 
-def _children(value: JsonValue, most: int) -> list[JsonValue]:
+def _children(value: JsonValue) -> list[JsonValue]:
     if isinstance(value, str):
         _check_text(value)
-    elif isinstance(value, dict | list):
-        if len(value) > most:
-            raise RequestError(
-                f"A list or object has {len(value)} entries; at most {most} are accepted."
-            )
-        return [*value, *value.values()] if isinstance(value, dict) else value
-    return []
+    elif isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, list) else []
 
 
 def _check_text(text: str) -> None:

@@ -14,6 +14,10 @@ _TOKENS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 def check_bounds(body: Mapping[str, JsonValue], bounds: Bounds) -> None:
     """What has another type than its field is the schema's to refuse. Raises RequestError."""
+    if len(body) > bounds.fields:
+        raise RequestError(
+            f"The request has {len(body)} fields; this server accepts at most {bounds.fields}."
+        )
     for name, limit in _COUNTED.items():
         value = body.get(name)
         if isinstance(value, list):

@@ -65,6 +65,11 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # htt
     def send_400_response(self, msg: str) -> None:
         self._end(_error(400, "This is not HTTP that the server understands.", INVALID))
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """The request is answered as if it had not asked; uvicorn would log advice on WebSockets,
+        which are not served here.
+        """
+
     @property
     def _idle(self) -> bool:
         """Whether nothing is being answered."""

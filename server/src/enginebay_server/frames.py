@@ -87,6 +87,16 @@ def dumps(value: Any) -> bytes:
     return text.encode()
 
 
+def dumps_large(value: Any, levels: int = 6) -> bytes:
+    """The same, encoded bit by bit, so that on a thread of its own it lets others run."""
+    if levels and isinstance(value, dict):
+        items = (dumps(key) + b":" + dumps_large(one, levels - 1) for key, one in value.items())
+        return b"{" + b",".join(items) + b"}"
+    if levels and isinstance(value, list):
+        return b"[" + b",".join(dumps_large(one, levels - 1) for one in value) + b"]"
+    return dumps(value)
+
+
 def error_frame(error: WireError) -> bytes:
     """A failure after the first byte, then the end of the stream."""
     return b"data: " + dumps(error.body()) + b"\n\n" + DONE

@@ -21,8 +21,8 @@ OPEN_PATHS: Final = frozenset({b"/health", b"/livez"})
 
 
 class Gate:
-    """ASGI: refuses what has too many headers (431), a foreign Host (400), no key (401), or a key
-    that has used up its share (429); ends what takes too long (504).
+    """ASGI: refuses what has too many headers (431), an unknown framing or a foreign Host (400), no
+    key (401), or a key that has used up its share (429); ends what takes too long (504).
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, keys: KeyRing) -> None:
@@ -36,7 +36,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = _too_long(scope, self._limits) or self._foreign(scope)
+        refusal = _too_long(scope, self._limits) or _coded(scope) or self._foreign(scope)
         if refusal is None and scope["raw_path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
@@ -139,6 +139,19 @@ def _too_long(scope: Scope, limits: Bounds) -> WireError | None:
         f"The request has {len(headers)} headers and {size} bytes before its body; at most "
         f"{limits.headers} and {limits.header_bytes} are accepted.",
         code="headers_too_large",
+        headers={"Connection": "close"},
+    )
+
+
+def _coded(scope: Scope) -> WireError | None:
+    """A body whose end proxies and this server might see in different places."""
+    codings = [coding.strip().lower() for coding in _headers(scope, b"transfer-encoding")]
+    if not codings or (codings == [b"chunked"] and scope["http_version"] != "1.0"):
+        return None
+    return WireError(
+        400,
+        "The body's Transfer-Encoding is not understood; send it plain, or as 'chunked' in "
+        "HTTP/1.1.",
         headers={"Connection": "close"},
     )
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from enginebay_server.admission import Admitted
 from enginebay_server.answer import Answer
-from enginebay_server.frames import Shape, dumps
+from enginebay_server.frames import Shape, dumps, dumps_large
 from enginebay_server.presence import while_connected
 from enginebay_server.schema.common import GenerationFields
 from enginebay_server.stream import EventStream, events
 from enginebay_server.visit import Visit
+
+ENCODE_ON_LOOP: Final = 1024
+"""Answers of up to this many tokens become JSON at once."""
 
 
 async def reply(
@@ -33,13 +38,21 @@ async def reply(
         await while_connected(request, stream.prime())
         return stream
     await while_connected(request, _collect(answer, shape))
-    return json_response(shape.whole(), headers=admitted.headers)
+    body = await _encoded(answer, shape)
+    return Response(body, headers=admitted.headers, media_type="application/json")
 
 
 def json_response(
     body: object, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     return Response(dumps(body), status, headers, "application/json")
+
+
+async def _encoded(answer: Answer, shape: Shape) -> bytes:
+    """With log probabilities a long answer has thousands of entries for each kilobyte of text."""
+    if answer.usage.completion_tokens <= ENCODE_ON_LOOP:
+        return dumps(shape.whole())
+    return await asyncio.to_thread(lambda: dumps_large(shape.whole()))
 
 
 async def _collect(answer: Answer, shape: Shape) -> None:

@@ -67,6 +67,15 @@ def _unknown(model: Mapping[str, Any]) -> str | None:
     return model.get("unk_token")
 
 
+def encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
+    """As a batch, since ``tokenizers`` lets other threads run during a batch, and only then: a long
+    text would hold up the whole process.
+    """
+    [encoding] = tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    ids: list[int] = encoding.ids
+    return ids
+
+
 class GuardedTokenizer:
     """The same tokenizer with its control tokens respelled by names that nobody can guess.
 
@@ -85,7 +94,7 @@ class GuardedTokenizer:
         self._ids = self._moved_ids(tokenizer)
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._twin.encode(text, add_special_tokens=False).ids
+        ids = encode_plain(self._twin, text)
         return [self._ids.get(token, token) for token in ids] if self._ids else ids
 
     def _moved_ids(self, tokenizer: Tokenizer) -> dict[int, int]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from enginebay_core.api import Conversation, ModelError, PluginBroken, Prompt, RequestError
-from enginebay_core.text.added_tokens import GuardedTokenizer, find_control
+from enginebay_core.text.added_tokens import GuardedTokenizer, encode_plain, find_control
 from enginebay_core.text.characters import check_characters
 from enginebay_core.text.checkpoint import TokenizerSettings, read_settings
 from enginebay_core.text.detokenizer import REPLACEMENT, Detokenizer, Step
@@ -79,8 +79,7 @@ class HuggingFaceTokenizer:
         check_characters(text)
         if not control:
             return self._guarded.encode(text)
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return encode_plain(self._tokenizer, text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """As ``tokenizers`` does, save one thing: where bytes of byte-fallback tokens form no

@@ -56,7 +56,7 @@ class StandIns:
 
     def reveal(self, text: str) -> str:
         """The text with the true characters again."""
-        return text.translate(self._show)
+        return text.translate(self._show) if _STAND_IN.search(text) else text
 
     def replace_control(self, text: str, aliases: Mapping[str, str]) -> str:
         """``text`` with each control token that is spelled in true characters replaced."""

@@ -26,7 +26,10 @@ class Bounds(BaseModel):
     )
     body_pieces: int = Field(16_384, ge=1, description="Pieces in which a body may arrive.")
     depth: int = Field(64, ge=4, le=256, description="Levels that the JSON of a body may nest.")
-    items: int = Field(262_144, ge=64, description="Entries of one list or object of a body.")
+    items: int = Field(
+        524_288, ge=64, description="Entries of all lists and objects of a body, names counted."
+    )
+    fields: int = Field(128, ge=64, description="Fields of a request, known or not.")
     messages: int = Field(16_384, ge=1, le=16_384, description="Messages of a chat.")
     choices: int = Field(128, ge=1, le=128, description="Answers to one request: n.")
     max_tokens: int = Field(

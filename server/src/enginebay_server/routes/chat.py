@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +11,7 @@ from starlette.responses import Response
 from enginebay_server.admission import Admitted, admit, fit
 from enginebay_server.answer import Answer, chat_choice, new_id
 from enginebay_server.auth import tenant_of
-from enginebay_server.body import read_object
+from enginebay_server.body import read_body
 from enginebay_server.conversation import conversation_of
 from enginebay_server.frames import ChatShape
 from enginebay_server.presence import while_connected
@@ -27,8 +29,7 @@ router = APIRouter()
 async def create_chat_completion(request: Request) -> Response:
     """The assistant's next turn, at once or as a stream."""
     service = Service.of(request)
-    body = await read_object(request, service.settings.max_body_bytes)
-    fields = read(ChatRequest, body)
+    fields = await read_body(request, partial(read, ChatRequest))
     service.reserve(request, fields.model, fields.n)
     begun = begin_chat(fields, service, tenant_of(request))
     admitted, answer = await while_connected(request, begun)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +12,7 @@ from enginebay_core.api import GenerationRequest, RequestError, UnsupportedField
 from enginebay_server.admission import Admitted, admit, fit
 from enginebay_server.answer import Answer, new_id, plain_choice
 from enginebay_server.auth import tenant_of
-from enginebay_server.body import read_object
+from enginebay_server.body import read_body
 from enginebay_server.frames import CompletionShape
 from enginebay_server.presence import while_connected
 from enginebay_server.prompt import Encoding
@@ -32,8 +34,7 @@ router = APIRouter()
 async def create_completion(request: Request) -> Response:
     """What follows each prompt, at once or as a stream."""
     service = Service.of(request)
-    body = await read_object(request, service.settings.max_body_bytes)
-    fields = read(CompletionRequest, body)
+    fields = await read_body(request, partial(read, CompletionRequest))
     service.reserve(request, fields.model, len(fields.prompts) * fields.n)
     begun = _begin(fields, service, tenant_of(request))
     admitted, answer, echoes = await while_connected(request, begun)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from enginebay_core.api import EngineError, UnsupportedField
 from enginebay_core.engine import Embeddings
-from enginebay_server.body import read_object
+from enginebay_server.body import read_body
 from enginebay_server.fields import KnownFields
 from enginebay_server.presence import while_connected
 from enginebay_server.prompt import Encoding
@@ -50,8 +51,7 @@ router = APIRouter()
 async def create_embeddings(request: Request) -> Response:
     """One vector per input, in their order."""
     service = Service.of(request)
-    body = await read_object(request, service.settings.max_body_bytes)
-    fields = read(EmbeddingRequest, body)
+    fields = await read_body(request, partial(read, EmbeddingRequest))
     embeddings = _embeddings(fields.model, service)
     check_dimensions(fields.dimensions, embeddings.spec)
     reject = service.settings.unknown_fields == "reject"

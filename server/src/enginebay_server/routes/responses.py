@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from enginebay_core.api import JsonValue
 from enginebay_server.admission import Admitted
 from enginebay_server.answer import Answer
 from enginebay_server.auth import tenant_of
-from enginebay_server.body import read_object
+from enginebay_server.body import read_body
 from enginebay_server.errors import ResponseNotKept, quote
 from enginebay_server.presence import while_connected
 from enginebay_server.reply import reply
@@ -31,8 +33,13 @@ async def create_response(request: Request) -> Response:
     """The model's answer to the input, at once or as a stream of events."""
     service = Service.of(request)
     settings = service.settings
-    fields = read(ResponseRequest, await read_object(request, settings.max_body_bytes))
-    turn = chat_turn(fields, reject_unknown=settings.unknown_fields == "reject")
+    reject = settings.unknown_fields == "reject"
+
+    def take(body: Mapping[str, JsonValue]) -> tuple[ResponseRequest, ChatTurn]:
+        fields = read(ResponseRequest, body)
+        return fields, chat_turn(fields, reject_unknown=reject)
+
+    fields, turn = await read_body(request, take)
     with turn.names.spoken():
         service.reserve(request, turn.fields.model, turn.fields.n)
         begun = _begin(turn, service, tenant_of(request))

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from enginebay_core.api import Conversation, JsonValue, Prompt, RequestError
 from enginebay_server.admission import admit
-from enginebay_server.body import read_object
+from enginebay_server.body import read_body
 from enginebay_server.conversation import conversation_of
 from enginebay_server.fields import KnownFields
 from enginebay_server.presence import while_connected
@@ -45,22 +45,20 @@ router = APIRouter()
 async def tokenize(request: Request) -> Response:
     """The ids of a text, as ``/v1/completions`` would run it, or of a chat."""
     service = Service.of(request)
-    body = await _body(request, service)
-    if "messages" in body and body.keys().isdisjoint({"prompt", "content"}):
-        fields = read(RenderRequest, body)
+    fields = await read_body(request, lambda body: _text_or_chat(_named(body, service)))
+    if isinstance(fields, RenderRequest):
         prompt, ignored = await while_connected(request, _render(fields, service))
         return _told(await _counted(prompt.ids, fields, service), ignored, service)
-    asked = read(TokenizeRequest, body)
-    ignored = _ignored(asked, service)
-    ids = await while_connected(request, _encode(asked, service))
-    return _told(await _counted(ids, asked, service), ignored, service)
+    ignored = _ignored(fields, service)
+    ids = await while_connected(request, _encode(fields, service))
+    return _told(await _counted(ids, fields, service), ignored, service)
 
 
 @router.post("/detokenize", openapi_extra=json_body(DetokenizeRequest))
 async def detokenize(request: Request) -> Response:
     """The text of ids, control tokens by their own text."""
     service = Service.of(request)
-    fields = read(DetokenizeRequest, await _body(request, service))
+    fields = await read_body(request, lambda body: read(DetokenizeRequest, _named(body, service)))
     ignored = _ignored(fields, service)
     model = service.models.running(fields.model)
     text = await while_connected(request, service.prompts.spell(fields.tokens, model, "tokens"))
@@ -71,17 +69,21 @@ async def detokenize(request: Request) -> Response:
 async def render(request: Request) -> Response:
     """What the model would be shown of a chat: the template's text, and its ids."""
     service = Service.of(request)
-    fields = read(RenderRequest, await _body(request, service))
+    fields = await read_body(request, lambda body: read(RenderRequest, _named(body, service)))
     prompt, ignored = await while_connected(request, _render(fields, service))
     shown = {"prompt": prompt.text, **await _counted(prompt.ids, fields, service)}
     return _told(shown, ignored, service)
 
 
-async def _body(request: Request, service: Service) -> Mapping[str, JsonValue]:
+def _named(body: Mapping[str, JsonValue], service: Service) -> Mapping[str, JsonValue]:
     """Where there is one model, nobody needs to name it."""
-    body = await read_object(request, service.settings.max_body_bytes)
     names = list(service.models.entries)
     return {"model": names[0], **body} if len(names) == 1 else body
+
+
+def _text_or_chat(body: Mapping[str, JsonValue]) -> TokenizeRequest | RenderRequest:
+    is_chat = "messages" in body and body.keys().isdisjoint({"prompt", "content"})
+    return read(RenderRequest, body) if is_chat else read(TokenizeRequest, body)
 
 
 async def _encode(fields: TokenizeRequest, service: Service) -> tuple[int, ...]:

@@ -49,7 +49,7 @@ def _content_kind(value: Any) -> str:
 
 Content = Annotated[
     Annotated[str, Tag("text")]
-    | Annotated[list[TextPart], Field(min_length=1, max_length=1024), Tag("parts")],
+    | Annotated[list[TextPart], Field(min_length=1, max_length=1024, fail_fast=True), Tag("parts")],
     Discriminator(_content_kind),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
@@ -42,7 +43,7 @@ class CompletionRequest(GenerationFields):
         description="Begin a text prompt as the tokenizer begins a text, with <s> or the like.",
     )
 
-    @property
+    @cached_property
     def prompts(self) -> list[str | list[int]]:
         if isinstance(self.prompt, str):
             return [self.prompt]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
@@ -44,7 +45,7 @@ class EmbeddingRequest(BaseModel):
     )
     user: str | None = Field(default=None, max_length=1024)
 
-    @property
+    @cached_property
     def inputs(self) -> list[str | list[int]]:
         if isinstance(self.input, str):
             return [self.input]
