@@ -23,7 +23,7 @@ MESSAGES: JsonValue = [{"role": "user", "content": "Hi"}]
         ("logit_bias", [], "logit_bias is []: it should be an object."),
         ("response_format", "json", "response_format is 'json': it should be an object."),
         ("messages", [3], "messages[0] is 3: it should be an object."),
-        ("messages", [], "messages is empty."),
+        ("messages", [], "messages is empty; it needs at least 1 item."),
         ("model", "", "model is empty."),
         ("top_p", 2, "top_p is 2: it should be less than or equal to 1."),
     ],
