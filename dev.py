@@ -174,8 +174,8 @@ def pocket(arguments: argparse.Namespace) -> int:
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    """Peers get environments of their own in ``.bench/``, which the harness makes."""
-    install(["server", "transformers", "dev"], arguments.torch_index)
+    """Peers get environments of their own, which the harness makes when it first needs them."""
+    install(["server", "transformers", "onnx", "openvino", "dev"], arguments.torch_index)
     command: list[str | Path] = [BIN / "python", "-m", "tests.benchmarks"]
     command += ["--quick"] if arguments.quick not in {"", "0"} else []
     return run([*command, *shlex.split(arguments.args)])

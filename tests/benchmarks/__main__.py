@@ -15,8 +15,8 @@ from tests.benchmarks import frames
 from tests.benchmarks.bars import cpu_bars, cuda_bars
 from tests.benchmarks.checkpoint import LARGE, SHAPES, SMALL
 from tests.benchmarks.environments import NoEnvironment, make_environment
-from tests.benchmarks.line_up import KEYS
 from tests.benchmarks.machine import Busy, require_quiet
+from tests.benchmarks.names import KEYS
 from tests.benchmarks.report import draw_plots, write_page
 from tests.benchmarks.results import Results
 from tests.benchmarks.scenarios import Scenario, cpu_scenarios, cuda_scenarios, quick_scenarios
@@ -30,8 +30,8 @@ def main() -> int:
     arguments = parse()
     scenarios = choose(arguments)
     if arguments.list:
-        print("\n".join(f"{one.name:16} {one.title}" for one in scenarios))
-        print(f"{frames.NAME:16} {frames.TITLE}")
+        print("\n".join(f"{one.name:24} {one.title}" for one in scenarios))
+        print(f"{frames.NAME:24} {frames.TITLE}")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

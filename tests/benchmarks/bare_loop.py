@@ -1,42 +1,24 @@
 """The bare loop: Transformers' forward and argmax on one static batch, and nothing else.
 
 It pays its prefill. Of sdpa and eager it takes the one that was faster for the shape of the wave.
-A process of its own, ``bare_loop.py MODEL DEVICE``: a line of JSON in, a line of JSON out.
+A program of its own: ``-m tests.benchmarks.bare_loop MODEL DEVICE``.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import torch
+from tests.benchmarks.loop import Asked, Made, answer_waves
 from transformers import AutoModelForCausalLM, DynamicCache
 
 IMPLEMENTATIONS: Final = ("sdpa", "eager")
 TRIAL: Final = 6
 """Tokens of a trial, from which the rest is reckoned."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One sequence: prompt ids and how many to make."""
-
-    ids: tuple[int, ...]
-    max_tokens: int
-
-
-@dataclass
-class Made:
-    """What came of it. Times are of ``time.monotonic``, which all processes of a machine share."""
-
-    started: float
-    arrivals: list[tuple[float, int]] = field(default_factory=list)
-    ids: list[int] = field(default_factory=list)
 
 
 class BareLoop:
@@ -84,37 +66,13 @@ class BareLoop:
             chosen = ids[:, 0].tolist()
             now = time.monotonic()
             for stream, token in zip(made, chosen, strict=True):
-                stream.arrivals.append((now, 1))
-                stream.ids.append(token)
+                stream.add(now, token)
         return made
-
-
-def main() -> None:
-    """Until stdin ends. Replies go to the stdout this process began with; prints go to the log."""
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    loop = BareLoop(*sys.argv[1:])
-    _write(replies, {"threads": torch.get_num_threads()})
-    for line in sys.stdin:
-        _write(replies, _reply(loop, json.loads(line)))
-
-
-def _reply(loop: BareLoop, said: Mapping[str, Any]) -> dict[str, Any]:
-    asks = [Asked(tuple(ask["ids"]), ask["max_tokens"]) for ask in said["asks"]]
-    if said["verb"] == "prepare":
-        loop.prepare(asks)
-        return {}
-    return {"streams": [vars(made) for made in loop.run(asks)]}
 
 
 def _shape(asks: Sequence[Asked]) -> tuple[int, int]:
     return len(asks), len(asks[0].ids)
 
 
-def _write(replies: Any, value: Mapping[str, Any]) -> None:
-    replies.write(json.dumps(value) + "\n")
-    replies.flush()
-
-
 if __name__ == "__main__":
-    main()
+    answer_waves(partial(BareLoop, *sys.argv[1:]))

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+from tests.benchmarks.names import (
+    ASGI,
+    BARE,
+    CONTINUOUS,
+    INLINE,
+    ONNX,
+    ONNX_INLINE,
+    OPENVINO,
+    OPENVINO_INLINE,
+    ORT_BATCH,
+    ORT_LONE,
+    OURS,
+    PIPELINE,
+    SERVE,
+    TOY,
+    TOY_INLINE,
+)
 from tests.benchmarks.results import Place, Results
-from tests.benchmarks.scenarios import ASGI, BARE, CONTINUOUS, OURS, SERVE
 
 RATE: Final = "tokens_per_second"
 DECODE: Final = "decode_per_second"
 FRAMES: Final = "frames_per_second"
+TTFT: Final = "ttft_p50"
 
 
 @dataclass(frozen=True)
 class Bar:
-    """``limit`` is for the ratio of ``ours`` to ``theirs``: the least, or with ``at_most`` the
-    greatest. With ``absolute`` it is for our figure itself, and theirs only stands beside it.
-    Without ``theirs`` we are held against memory's bandwidth.
+    """``limit`` is for the ratio of ``ours`` to ``theirs``, or for what else ``of`` says: ours less
+    theirs, or our figure itself, and theirs only stands beside it. It is the least, or with
+    ``at_most`` the greatest. Without ``theirs`` we are held against memory's bandwidth.
     """
 
     title: str
@@ -26,7 +43,7 @@ class Bar:
     ours: Place
     theirs: Place | None
     at_most: bool = False
-    absolute: bool = False
+    of: Literal["ratio", "difference", "figure"] = "ratio"
 
     def peer(self, results: Results) -> float:
         return results.limit if self.theirs is None else results.median(self.theirs)
@@ -36,9 +53,17 @@ class Bar:
             return results.median(self.ours) / results.limit
         return results.ratio(self.ours, self.theirs)
 
+    def value(self, results: Results) -> float:
+        """What ``limit`` is for."""
+        if self.of == "figure":
+            return results.median(self.ours)
+        if self.of == "difference" and self.theirs is not None:
+            return results.difference(self.ours, self.theirs)
+        return self.ratio(results)
+
     def verdict(self, results: Results) -> str:
         """held, missed or not measured."""
-        value = results.median(self.ours) if self.absolute else self.ratio(results)
+        value = self.value(results)
         if math.isnan(value):
             return "not measured"
         return (
@@ -71,7 +96,38 @@ def cpu_bars() -> list[Bar]:
             30_000,
             Place("frames", OURS, FRAMES),
             Place("frames", ASGI, FRAMES),
-            absolute=True,
+            of="figure",
+        ),
+        *engine_bars(),
+        *placement_bars(),
+    ]
+
+
+def engine_bars() -> list[Bar]:
+    return [
+        *(_against(PIPELINE, f"openvino/{n}", RATE, 0.95, OPENVINO) for n in (1, 8, 32)),
+        _against(CONTINUOUS, "openvino/1", RATE, 1.7, OPENVINO),
+        _against(CONTINUOUS, "openvino/32", RATE, 2.5, OPENVINO),
+        _against(ORT_LONE, "onnx/8", RATE, 2, ONNX),
+        _against(ORT_BATCH, "onnx/8", RATE, 1, ONNX),
+    ]
+
+
+def placement_bars() -> list[Bar]:
+    """A process of its own beside inline."""
+    alone = "placement/toy-1"
+    return [
+        _placed("transformers-8", OURS, INLINE),
+        _placed("openvino-8", OPENVINO, OPENVINO_INLINE),
+        _placed("onnx-8", ONNX, ONNX_INLINE),
+        _placed("toy-32", TOY, TOY_INLINE),
+        Bar(
+            "TTFT of a lone request on the paced toy",
+            0.002,
+            Place(alone, TOY, TTFT),
+            Place(alone, TOY_INLINE, TTFT),
+            at_most=True,
+            of="difference",
         ),
     ]
 
@@ -83,14 +139,21 @@ def cuda_bars() -> list[Bar]:
     ]
 
 
-def _against(peer: str, scenario: str, figure: str, limit: float) -> Bar:
+def _against(peer: str, scenario: str, figure: str, limit: float, contender: str = OURS) -> Bar:
     kind, _, streams = scenario.partition("/")
     what = "decoding tokens/s" if figure == DECODE else "tokens/s"
     title = f"{what}: {kind}, {streams} streams"
-    return Bar(title, limit, Place(scenario, OURS, figure), Place(scenario, peer, figure))
+    return Bar(title, limit, Place(scenario, contender, figure), Place(scenario, peer, figure))
 
 
 def _within(title: str, scenario: str, figure: str, other: str, limit: float) -> Bar:
     """Two of our own figures."""
     ours, theirs = Place(scenario, OURS, figure), Place(scenario, OURS, other)
     return Bar(title, limit, ours, theirs, at_most=True)
+
+
+def _placed(name: str, process: str, inline: str) -> Bar:
+    engine, _, streams = name.partition("-")
+    title = f"tokens/s in a process of its own: {engine}, {streams} streams"
+    scenario = f"placement/{name}"
+    return Bar(title, 0.95, Place(scenario, process, RATE), Place(scenario, inline, RATE))

@@ -27,12 +27,18 @@ class BadReply(Exception):
     """The server answered with something else than a stream of chunks."""
 
 
-def ask_all(url: str, model: str, wave: Sequence[Ask]) -> list[Answered]:
+Count = Callable[[str], int]
+"""Tells how many tokens a text has; raises ValueError for one that is cut within a token."""
+
+
+def ask_all(
+    url: str, model: str, wave: Sequence[Ask], count: Count = pieces.count
+) -> list[Answered]:
     """Send a whole wave to the base URL ``url`` and read it to its end."""
-    return asyncio.run(_ask_all(url, model, wave))
+    return asyncio.run(_ask_all(url, model, wave, count))
 
 
-async def _ask_all(url: str, model: str, wave: Sequence[Ask]) -> list[Answered]:
+async def _ask_all(url: str, model: str, wave: Sequence[Ask], count: Count) -> list[Answered]:
     gates = {ask.after_tokens: asyncio.Event() for ask in wave}
     gates[0] = asyncio.Event()
     gates[0].set()
@@ -45,7 +51,8 @@ async def _ask_all(url: str, model: str, wave: Sequence[Ask]) -> list[Answered]:
     async def one(number: int, ask: Ask) -> Answered:
         await gates[ask.after_tokens].wait()
         try:
-            return await _ask(url, model, ask, open_gates if number == 0 else lambda _: None)
+            heard = _Heard(count)
+            return await _ask(url, model, ask, heard, open_gates if number == 0 else _nothing)
         finally:
             if number == 0:
                 open_gates(max(gates))
@@ -53,8 +60,13 @@ async def _ask_all(url: str, model: str, wave: Sequence[Ask]) -> list[Answered]:
     return await asyncio.gather(*(one(number, ask) for number, ask in enumerate(wave)))
 
 
-async def _ask(url: str, model: str, ask: Ask, progress: Callable[[int], None]) -> Answered:
-    heard = _Heard(time.monotonic())
+def _nothing(_: int) -> None:
+    """Only the first stream's progress opens gates."""
+
+
+async def _ask(
+    url: str, model: str, ask: Ask, heard: _Heard, progress: Callable[[int], None]
+) -> Answered:
     try:
         async with aclosing(_post(f"{url}/chat/completions", _body(model, ask))) as reply:
             async for data in reply:
@@ -77,9 +89,10 @@ def _body(model: str, ask: Ask) -> bytes:
 
 @dataclass
 class _Heard:
-    """What came of one answer until now."""
+    """What came of one answer until now; it begins when this is made."""
 
-    started: float
+    count: Count
+    started: float = field(default_factory=time.monotonic)
     tokens: int = 0
     arrivals: list[tuple[float, int]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -90,7 +103,7 @@ class _Heard:
         for event in self.decoder.feed(data):
             text = _content(event)
             if text:
-                count = pieces.count(text)
+                count = self.count(text)
                 self.tokens += count
                 self.arrivals.append((now, count))
                 self.texts.append(text)

@@ -11,10 +11,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tests.benchmarks.contender import awake
-from tests.benchmarks.peers import Served, bare_asgi, enginebay_toy
+from tests.benchmarks.names import ASGI, OURS
+from tests.benchmarks.peers import Served, bare_asgi, enginebay_frames
 from tests.benchmarks.processes import Child
 from tests.benchmarks.results import Measured
-from tests.benchmarks.scenarios import ASGI, OURS
 
 NAME: Final = "frames"
 TITLE: Final = "SSE frames of the HTTP stack on one core: toy engine, 32 streams, a frame per token"
@@ -33,7 +33,7 @@ def measure_frames(logs: Path, measured: Measured, tokens: int = TOKENS) -> None
     server, client = cores
     with ExitStack() as stack:
         pair = [
-            stack.enter_context(enginebay_toy(OURS, logs / "toy.log", STREAMS, server)),
+            stack.enter_context(enginebay_frames(OURS, logs / "toy.log", STREAMS, server)),
             stack.enter_context(bare_asgi(ASGI, logs / "asgi.log", server)),
         ]
         for served in pair:

@@ -1,37 +1,41 @@
-"""All contenders of a run, started and ready; who cannot take part is named with the reason."""
+"""The contenders that are there now; who cannot take part is named with the reason."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
+from tests.benchmarks import names, peers
 from tests.benchmarks.contender import Contender
 from tests.benchmarks.environments import NoEnvironment, is_made, make_environment
-from tests.benchmarks.peers import bare, enginebay, llama_cpp, transformers_serve
+from tests.benchmarks.exports import have_export
+from tests.benchmarks.machine import core_count
+from tests.benchmarks.names import KEYS
 from tests.benchmarks.processes import ChildDied
-from tests.benchmarks.scenarios import BARE, CONTINUOUS, LLAMA, OURS, SERVE
 from tests.benchmarks.wave import ShortAnswer
 
-KEYS: Final = {
-    "enginebay": OURS,
-    "transformers-cb": CONTINUOUS,
-    "transformers": SERVE,
-    "llama-cpp": LLAMA,
-    "bare": BARE,
-}
-"""What contenders are called on the command line, in files and in tables, in the order in which
-they take turns.
-"""
+from enginebay_core.api import EngineBayError
+from enginebay_core.environments import interpreter_of
 
 CONTEXT: Final = 2304
 """Room for the longest scenario: 2,000 tokens of history, two turns and their answers."""
 
+SHORT_CONTEXT: Final = 512
+"""For engines that are only asked short prompts, and take the memory for all at once."""
+
 STREAMS: Final = 32
+PACE: Final = 0.02
+"""Seconds of a step of the paced toy."""
+
+Start = Callable[[], AbstractContextManager[Contender]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,21 @@ class Workshop:
             raise NoEnvironment("a quick run does not compile it; a full run does")
         return self.python("llama")
 
+    @cached_property
+    def optimum_python(self) -> Path:
+        """That of the backend `optimum`, made or brought up to date. Raises NoEnvironment."""
+        index = os.environ.get("TORCH_INDEX", "")
+        create = [sys.executable, "-m", "enginebay_server", "env", "create", "optimum"]
+        try:
+            subprocess.run([*create, *(["--index", index] if index else [])], check=True)
+            return Path(interpreter_of("optimum", "the benchmark"))
+        except (subprocess.CalledProcessError, EngineBayError) as error:
+            raise NoEnvironment(str(error)) from error
+
+    def export(self, python: Path, format_: str, precision: str) -> Path:
+        """Made before anything is measured. Raises CalledProcessError."""
+        return have_export(python, self.model, format_, precision, self.work / "cache")
+
     @property
     def environments(self) -> Path:
         return self.work / "environments"
@@ -66,56 +85,165 @@ class Workshop:
         return self.work / "logs" / f"{name}.log"
 
 
-def start_contenders(
-    stack: ExitStack, workshop: Workshop, wanted: Collection[str]
-) -> tuple[list[Contender], dict[str, str]]:
-    """Those whose names are ``wanted``, held still, and why others of them are not there.
-    ``stack`` ends them.
+class LineUp:
+    """Contenders start when they are first wanted, and end when they no longer are, or with the
+    block: all at once would not fit into memory.
     """
-    ready: list[Contender] = []
-    missing: dict[str, str] = {}
-    for name, start in _starts(workshop).items():
-        if name not in wanted:
-            continue
+
+    def __init__(self, starts: Mapping[str, Start]) -> None:
+        self._starts = starts
+        self._ready: dict[str, Contender] = {}
+        self._stacks: dict[str, ExitStack] = {}
+        self.missing: dict[str, str] = {}
+        """Why others are not there."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        cls: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.keep(())
+
+    def gather(self, wanted: Collection[str]) -> Sequence[Contender]:
+        """Those of ``wanted`` that can be had, held still."""
+        for name in self._starts:
+            if name in wanted and name not in self._ready and name not in self.missing:
+                self._start(name)
+        return [contender for name, contender in self._ready.items() if name in wanted]
+
+    def keep(self, wanted: Collection[str]) -> None:
+        """End all others."""
+        for name in [name for name in self._ready if name not in wanted]:
+            del self._ready[name]
+            self._stacks.pop(name).close()
+
+    def _start(self, name: str) -> None:
         print(f"starting {name}", flush=True)
-        try:
-            contender = stack.enter_context(start())
-        except (NoEnvironment, ChildDied, ShortAnswer, subprocess.CalledProcessError) as error:
-            print(f"  not available: {error}", flush=True)
-            missing[name] = f"not available: {error}"
-        else:
+        with ExitStack() as stack:
+            try:
+                contender = stack.enter_context(self._starts[name]())
+            except (NoEnvironment, ChildDied, ShortAnswer, subprocess.CalledProcessError) as error:
+                print(f"  not available: {error}", flush=True)
+                self.missing[name] = f"not available: {error}"
+                return
             contender.child.freeze()
-            ready.append(contender)
-    return ready, missing
+            self._ready[name] = contender
+            self._stacks[name] = stack.pop_all()
 
 
-def _starts(shop: Workshop) -> dict[str, Callable[[], AbstractContextManager[Contender]]]:
-    """By name; what must be installed first is installed when one starts."""
-    options: dict[str, str | int] = {
+def starts(shop: Workshop) -> dict[str, Start]:
+    """By name, in the order of turns; what must be installed or made first is so when one
+    starts.
+    """
+    every = {**of_transformers(shop), **of_openvino(shop), **of_onnx(shop), **of_toy(shop)}
+    return {name: every[name] for name in KEYS.values()}
+
+
+def of_transformers(shop: Workshop) -> dict[str, Start]:
+    options: dict[str, str | float] = {
         "device": shop.device,
         "dtype": "bfloat16",
         "max_sequences": STREAMS,
         "max_length": CONTEXT,
     }
 
-    def of_transformers(key: str, *, batching: bool) -> AbstractContextManager[Contender]:
-        return transformers_serve(
-            KEYS[key],
+    def ours(name: str, placement: str) -> AbstractContextManager[Contender]:
+        setup = peers.Setup("transformers", str(shop.model), options, placement)
+        return peers.enginebay(name, setup, shop.log(key_of(name)))
+
+    def theirs(name: str, *, batching: bool) -> AbstractContextManager[Contender]:
+        return peers.transformers_serve(
+            name,
             shop.python("transformers"),
             shop.model,
-            shop.log(key),
+            shop.log(key_of(name)),
             device=shop.device,
             continuous_batching=batching,
         )
 
     return {
-        OURS: lambda: enginebay(OURS, shop.model, shop.log("enginebay"), options),
-        CONTINUOUS: lambda: of_transformers("transformers-cb", batching=True),
-        SERVE: lambda: of_transformers("transformers", batching=False),
-        LLAMA: lambda: llama_cpp(
-            LLAMA, shop.llama_python(), shop.model, shop.log("llama-cpp"), context=CONTEXT
+        names.OURS: lambda: ours(names.OURS, "process"),
+        names.INLINE: lambda: ours(names.INLINE, "inline"),
+        names.CONTINUOUS: lambda: theirs(names.CONTINUOUS, batching=True),
+        names.SERVE: lambda: theirs(names.SERVE, batching=False),
+        names.LLAMA: lambda: peers.llama_cpp(
+            names.LLAMA, shop.llama_python(), shop.model, shop.log("llama-cpp"), context=CONTEXT
         ),
-        BARE: lambda: bare(
-            BARE, Path(sys.executable), shop.model, shop.log("bare"), device=shop.device
+        names.BARE: lambda: peers.bare(
+            names.BARE, Path(sys.executable), shop.model, shop.log("bare"), device=shop.device
         ),
     }
+
+
+def of_openvino(shop: Workshop) -> dict[str, Start]:
+    """All on one export, in bfloat16."""
+    here = Path(sys.executable)
+    options: dict[str, str | float] = {
+        "max_sequences": STREAMS,
+        "max_length": SHORT_CONTEXT,
+        "threads": core_count(),
+    }
+
+    def ours(name: str, placement: str) -> AbstractContextManager[Contender]:
+        export = str(shop.export(here, "openvino", "bf16"))
+        setup = peers.Setup("openvino", export, options, placement)
+        return peers.enginebay(name, setup, shop.log(key_of(name)))
+
+    return {
+        names.OPENVINO: lambda: ours(names.OPENVINO, "process"),
+        names.OPENVINO_INLINE: lambda: ours(names.OPENVINO_INLINE, "inline"),
+        names.PIPELINE: lambda: peers.openvino_pipeline(
+            names.PIPELINE,
+            here,
+            shop.export(here, "openvino", "bf16"),
+            shop.log(key_of(names.PIPELINE)),
+            streams=STREAMS,
+            length=SHORT_CONTEXT,
+        ),
+    }
+
+
+def of_onnx(shop: Workshop) -> dict[str, Start]:
+    """All in float32, each on its own export of the one checkpoint."""
+    options: dict[str, str | float] = {
+        "max_sequences": STREAMS,
+        "max_length": SHORT_CONTEXT,
+        "threads": core_count(),
+    }
+
+    def ours(name: str, placement: str) -> AbstractContextManager[Contender]:
+        export = str(shop.export(Path(sys.executable), "onnx", "fp32"))
+        setup = peers.Setup("onnx", export, options, placement)
+        return peers.enginebay(name, setup, shop.log(key_of(name)))
+
+    def theirs(name: str, way: str) -> AbstractContextManager[Contender]:
+        python = shop.optimum_python
+        export = shop.export(python, "optimum", "fp32")
+        return peers.ort_generate(name, python, export, shop.log(key_of(name)), way=way)
+
+    return {
+        names.ONNX: lambda: ours(names.ONNX, "process"),
+        names.ONNX_INLINE: lambda: ours(names.ONNX_INLINE, "inline"),
+        names.ORT_LONE: lambda: theirs(names.ORT_LONE, "lone"),
+        names.ORT_BATCH: lambda: theirs(names.ORT_BATCH, "batch"),
+    }
+
+
+def of_toy(shop: Workshop) -> dict[str, Start]:
+    options: dict[str, str | float] = {"max_sequences": STREAMS, "step_seconds": PACE}
+
+    def ours(name: str, placement: str) -> AbstractContextManager[Contender]:
+        return peers.enginebay_toy(name, shop.log(key_of(name)), options, placement)
+
+    return {
+        names.TOY: lambda: ours(names.TOY, "process"),
+        names.TOY_INLINE: lambda: ours(names.TOY_INLINE, "inline"),
+    }
+
+
+def key_of(name: str) -> str:
+    return next(key for key, known in KEYS.items() if known == name)

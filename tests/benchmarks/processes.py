@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -20,6 +21,7 @@ GRACE: Final = 5.0
 
 _LEASH: Final = Path(__file__).with_name("leash.py")
 _ON_LINUX: Final = sys.platform == "linux"
+_PROC: Final = Path("/proc")
 
 
 class ChildDied(Exception):
@@ -76,6 +78,10 @@ class Child:
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
+    def cpu_seconds(self) -> float:
+        """Processor time of it and of all that lives below it; NaN where there is no /proc."""
+        return sum(_cpu_seconds(pid) for pid in (self.process.pid, *_below(self.process.pid)))
+
     def require_alive(self) -> None:
         """Raises ChildDied."""
         code = self.process.poll()
@@ -124,21 +130,41 @@ class Child:
         """Process groups of all that descend from it: a server may give its engine one of its own.
         Where there is no /proc, the first of them alone.
         """
-        return list(dict.fromkeys([self.process.pid, *_groups_below(self.process.pid)]))
+        groups = [self.process.pid]
+        for pid in _below(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                groups.append(os.getpgid(pid))
+        return list(dict.fromkeys(groups))
 
 
-def _groups_below(pid: int) -> Iterator[int]:
-    """Of the living descendants. The command's name, in brackets, may have spaces in it."""
-    children: dict[int, list[tuple[int, int]]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+def _below(pid: int) -> list[int]:
+    """The living descendants."""
+    children: dict[int, list[int]] = {}
+    for folder in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            _, parent, group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
-            children.setdefault(int(parent), []).append((int(stat.parent.name), int(group)))
-    waiting = [pid]
+            parent = int(_stat(int(folder.name))[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found, waiting = [], [pid]
     while waiting:
         below = children.get(waiting.pop(), [])
-        waiting += [child for child, _ in below]
-        yield from (led for _, led in below)
+        waiting += below
+        found += below
+    return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    """In user and in kernel mode, of all its threads."""
+    try:
+        user, kernel = _stat(pid)[11:13]
+    except OSError:
+        return math.nan
+    return (int(user) + int(kernel)) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """From the third field on; the second, the command's name in brackets, may have spaces."""
+    text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    return text.rpartition(")")[2].split()
 
 
 def _signal_group(group: int, number: int) -> None:

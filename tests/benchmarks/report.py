@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.bars import Bar
+from tests.benchmarks.names import OURS, is_ours
 from tests.benchmarks.results import FILE, Measured, Place, Results
-from tests.benchmarks.scenarios import OURS
 
 _PLOTS: Final = Path(__file__).with_name("plots.py")
 _IMAGES: Final = {
@@ -25,6 +25,7 @@ _WORDS: Final = {
     "ttft_p99": "TTFT p99",
     "gap_p50": "between tokens p50",
     "gap_p99": "between tokens p99",
+    "cpu_per_token": "processors' time per token",
     "first_ttft": "first turn's TTFT",
     "second_ttft": "second turn's TTFT",
     "fresh_ttft": "new chat's TTFT",
@@ -73,17 +74,21 @@ def _warnings(results: Results) -> Iterator[str]:
 
 def _bar_row(bar: Bar, results: Results) -> list[str]:
     sign = "≤" if bar.at_most else "≥"
-    limit = f"{sign} {bar.limit:,.0f}" if bar.absolute else f"{sign} {bar.limit:g} ×"
     measured = results.scenarios.get(bar.ours.scenario)
     busy = ", on a busy machine" if measured and measured.conditions.busy else ""
     ratio = bar.ratio(results)
+    between, limit = "–" if math.isnan(ratio) else f"{ratio:.2f} ×", f"{bar.limit:g} ×"
+    if bar.of == "figure":
+        limit = f"{bar.limit:,.0f}"
+    if bar.of == "difference":
+        between, limit = (f"{1000 * value:+.1f} ms" for value in (bar.value(results), bar.limit))
     return [
         bar.title,
         _cell(bar.ours.figure, results.median(bar.ours)),
         _opponent(bar),
         _cell(bar.theirs.figure if bar.theirs else bar.ours.figure, bar.peer(results)),
-        "–" if math.isnan(ratio) else f"{ratio:.2f} ×",
-        limit,
+        between,
+        f"{sign} {limit}",
         bar.verdict(results) + busy,
         str(results.repetitions(bar.ours)),
     ]
@@ -102,13 +107,14 @@ def _opponent(bar: Bar) -> str:
 def _scenario(name: str, measured: Measured, results: Results) -> Iterator[str]:
     keys = list(dict.fromkeys(key for runs in measured.runs.values() for key in runs[0]))
     rows = []
+    reference = next((name for name in measured.runs if is_ours(name)), OURS)
     for contender, runs in measured.runs.items():
         cells = [_cell(key, results.median(Place(name, contender, key))) for key in keys]
-        ratio = results.ratio(Place(name, OURS, keys[0]), Place(name, contender, keys[0]))
-        against = "" if contender == OURS or math.isnan(ratio) else f"{ratio:.2f} ×"
+        ratio = results.ratio(Place(name, reference, keys[0]), Place(name, contender, keys[0]))
+        against = "" if contender == reference or math.isnan(ratio) else f"{ratio:.2f} ×"
         rows.append([contender, *cells, against, str(len(runs))])
     if rows:
-        head = ["", *(_WORDS[key] for key in keys), f"{OURS} has", "runs"]
+        head = ["", *(_WORDS[key] for key in keys), f"{reference} has", "runs"]
         yield from _table(head, rows)
         yield ""
     for contender, why in measured.missing.items():
@@ -119,11 +125,13 @@ def _scenario(name: str, measured: Measured, results: Results) -> Iterator[str]:
 
 
 def _cell(figure: str, value: float) -> str:
-    """Times in milliseconds."""
+    """Times in milliseconds, those of one token in microseconds."""
     if math.isnan(value):
         return "–"
     if figure.endswith("_per_second"):
         return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
+    if figure.endswith("_per_token"):
+        return f"{1e6 * value:,.0f} µs"
     return f"{1000 * value:,.0f} ms" if value >= 0.1 else f"{1000 * value:.1f} ms"
 
 

@@ -84,6 +84,11 @@ class Results:
         pairs = zip(self._values(ours), self._values(theirs), strict=False)
         return _median([our / their for our, their in pairs])
 
+    def difference(self, ours: Place, theirs: Place) -> float:
+        """The median of the repetitions' differences, within one scenario."""
+        pairs = zip(self._values(ours), self._values(theirs), strict=False)
+        return _median([our - their for our, their in pairs])
+
     def repetitions(self, place: Place) -> int:
         return len(self._values(place))
 

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.benchmarks import pieces
 from tests.benchmarks.contender import Contender
 from tests.benchmarks.figures import Figures, decode_figures, late_figures, wave_figures
+from tests.benchmarks.names import (
+    BARE,
+    CONTINUOUS,
+    INLINE,
+    LLAMA,
+    ONNX,
+    ONNX_INLINE,
+    OPENVINO,
+    OPENVINO_INLINE,
+    ORT_BATCH,
+    ORT_LONE,
+    OURS,
+    PIPELINE,
+    SERVE,
+    TOY,
+    TOY_INLINE,
+)
 from tests.benchmarks.peers import Served
 from tests.benchmarks.wave import Answered, Ask, make_wave, require_whole
-
-OURS: Final = "EngineBay"
-CONTINUOUS: Final = "transformers serve, continuous batching"
-SERVE: Final = "transformers serve"
-LLAMA: Final = "llama-cpp-python server"
-BARE: Final = "bare forward loop"
-ASGI: Final = "bare ASGI app"
 
 SHORT: Final = 31
 LONG: Final = 448
 HISTORY: Final = 2000
 NEW_TURN: Final = 32
 CROWD: Final = 8
+LONE: Final = 50
+"""Requests, one after another, whose median time to the first token is one figure."""
 
 Run = Callable[[Contender, Sequence[Ask]], Figures]
 
@@ -76,6 +89,17 @@ class Size:
         lengths = (*(SHORT,) * CROWD, HISTORY)
         return Scenario("late-prompt", title, lengths, 128, self.lone, who, late_prompt)
 
+    def placed(self, engine: str, streams: int, *who: str) -> Scenario:
+        """``who`` are two of ours, of which only the placement differs."""
+        title = f"placements, {engine}: {streams} × ({SHORT} prompt tokens + {self.tokens} tokens)"
+        name = f"placement/{engine}-{streams}"
+        return self._scenario(name, title, (SHORT,) * streams, who, placed_wave)
+
+    def placed_alone(self, engine: str, *who: str) -> Scenario:
+        title = f"placements, {engine}: {LONE} requests, one after another"
+        name, lengths = f"placement/{engine}-1", (SHORT,) * LONE
+        return Scenario(name, title, lengths, 2, self.repetitions, who, one_by_one)
+
     def _scenario(
         self, name: str, title: str, lengths: tuple[int, ...], who: tuple[str, ...], run: Run
     ) -> Scenario:
@@ -94,6 +118,20 @@ def cpu_scenarios() -> list[Scenario]:
         size.late_prompt(OURS, CONTINUOUS),
         size.decoding(32, 64, OURS),
         *(size.decoding(n, LONG, OURS, BARE) for n in (1, 8, 16, 32)),
+        size.placed("transformers", 8, OURS, INLINE),
+        *(size.waves("openvino", n, SHORT, OPENVINO, CONTINUOUS, PIPELINE) for n in (1, 8, 32)),
+        size.placed("openvino", 8, OPENVINO, OPENVINO_INLINE),
+        replace(size, tokens=32).waves("onnx", 8, SHORT, ONNX, ORT_LONE, ORT_BATCH),
+        size.placed("onnx", 8, ONNX, ONNX_INLINE),
+        *toy_placements(size),
+    ]
+
+
+def toy_placements(size: Size) -> list[Scenario]:
+    """Its steps take 20 ms, which a placement cannot make shorter: all else can be seen."""
+    return [
+        replace(size, tokens=256).placed("toy", 32, TOY, TOY_INLINE),
+        size.placed_alone("toy", TOY, TOY_INLINE),
     ]
 
 
@@ -102,11 +140,14 @@ def quick_scenarios() -> list[Scenario]:
     size = Size(tokens=32, repetitions=2, lone=2)
     return [
         size.waves("short", 1, SHORT, OURS, SERVE, CONTINUOUS, LLAMA, BARE),
-        size.waves("short", 4, SHORT, OURS, SERVE, CONTINUOUS),
-        *(size.waves("short", n, SHORT, OURS, CONTINUOUS, BARE) for n in (8, 16, 32)),
-        size.waves("prompt-300", 16, 300, OURS, CONTINUOUS),
+        size.waves("short", 8, SHORT, OURS, CONTINUOUS, BARE),
+        size.waves("short", 32, SHORT, OURS, CONTINUOUS),
         size.second_turn(OURS),
         size.late_prompt(OURS),
+        size.placed("transformers", 8, OURS, INLINE),
+        *(size.waves("openvino", n, SHORT, OPENVINO, CONTINUOUS, PIPELINE) for n in (1, 8)),
+        replace(size, tokens=16).waves("onnx", 8, SHORT, ONNX, ORT_LONE, ORT_BATCH),
+        *toy_placements(size),
     ]
 
 
@@ -125,6 +166,20 @@ def cuda_scenarios() -> list[Scenario]:
 
 def whole_wave(contender: Contender, wave: Sequence[Ask]) -> Figures:
     return wave_figures([answer.times for answer in _ask(contender, wave)])
+
+
+def placed_wave(contender: Contender, wave: Sequence[Ask]) -> Figures:
+    """And what the processors of all its processes did, its engine's work included."""
+    before = contender.child.cpu_seconds()
+    figures = whole_wave(contender, wave)
+    spent = contender.child.cpu_seconds() - before
+    return {**figures, "cpu_per_token": spent / sum(ask.max_tokens for ask in wave)}
+
+
+def one_by_one(contender: Contender, wave: Sequence[Ask]) -> Figures:
+    """The median time to the first token of requests that are alone."""
+    times = [answer.times for ask in wave for answer in _ask(contender, [ask])]
+    return {"ttft_p50": statistics.median(one.first - one.started for one in times)}
 
 
 def decode_only(contender: Contender, wave: Sequence[Ask]) -> Figures:

@@ -7,8 +7,8 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tests.benchmarks import frames
 from tests.benchmarks.checkpoint import Shape, have_checkpoint, weight_bytes
-from tests.benchmarks.line_up import Workshop, start_contenders
+from tests.benchmarks.line_up import LineUp, Workshop, starts
 from tests.benchmarks.machine import core_count, core_share, processor, too_little
 from tests.benchmarks.measure import Measurement
 from tests.benchmarks.processes import Child
@@ -24,6 +24,8 @@ from tests.benchmarks.results import Conditions, Measured, Results, load_results
 from tests.benchmarks.scenarios import Scenario
 
 ROOT: Final = Path(__file__).parents[2]
+_NAMED: Final = ("torch", "transformers", "openvino-genai", "onnxruntime", "uvicorn", "fastapi")
+"""Whose versions are told; some need not be there."""
 _BANDWIDTH: Final = Path(__file__).with_name("bandwidth.py")
 
 
@@ -49,15 +51,15 @@ class Session:
         memory = self._memory()
         results = load_results(self.out, self._setting(memory["device"]))
         results.limit = memory["bytes_per_second"] / weight_bytes(model)
-        wanted = peers & {name for scenario in scenarios for name in scenario.contenders}
-        with ExitStack() as stack:
-            shop = Workshop(model, self.device, self.work, self.here, self.quick)
-            contenders, missing = start_contenders(stack, shop, wanted)
-            measurement = Measurement(contenders, self.shape.vocab_size)
-            for scenario in scenarios:
-                gone = {name: why for name, why in missing.items() if name in scenario.contenders}
-                work = partial(measurement.run, scenario)
+        shop = Workshop(model, self.device, self.work, self.here, self.quick)
+        with LineUp(starts(shop)) as line_up:
+            for number, scenario in enumerate(scenarios):
+                wanted = peers & set(scenario.contenders)
+                ready = line_up.gather(wanted)
+                gone = {name: line_up.missing[name] for name in wanted if name in line_up.missing}
+                work = partial(Measurement(ready, self.shape.vocab_size).run, scenario)
                 self._record(results, scenario.name, scenario.title, work, gone)
+                line_up.keep({name for one in scenarios[number + 1 :] for name in one.contenders})
         if with_frames:
             work = partial(frames.measure_frames, self.work / "logs")
             self._record(results, frames.NAME, frames.TITLE, work, {})
@@ -91,8 +93,7 @@ class Session:
         return found
 
     def _setting(self, device: str) -> dict[str, str]:
-        names = ("torch", "transformers", "uvicorn", "fastapi")
-        installed = [f"{name} {importlib.metadata.version(name)}" for name in names]
+        installed = [f"{one.name} {one.version}" for one in _installed(_NAMED)]
         return {
             "model": f"random weights in the shape of {self.shape.name}, bfloat16, no stop token",
             "machine": f"{processor()}, {core_count()} cores",
@@ -100,6 +101,12 @@ class Session:
             "versions": ", ".join(installed),
             "kind of run": "quick" if self.quick else "full",
         }
+
+
+def _installed(names: Sequence[str]) -> Iterator[importlib.metadata.Distribution]:
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            yield importlib.metadata.distribution(name)
 
 
 def _commit() -> str:

@@ -87,3 +87,9 @@ def test_a_late_request_waits_for_the_first_streams_tokens() -> None:
     third = one.times.arrivals[2][0]
     assert third <= two.times.started < one.times.ended + 1
     assert two.times.tokens == 6
+
+
+def test_tokens_may_be_of_another_width() -> None:
+    ask = Ask(((7, 8),), 8)
+    with server(PLAIN, chunk(4, 5), b"data: [DONE]\n\n") as url:
+        require_whole([ask], ask_all(url, "m", [ask], len))

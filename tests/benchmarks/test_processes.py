@@ -19,6 +19,11 @@ hidden = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
 print(hidden.pid, flush=True)
 time.sleep(60)
 """
+BUSY_BELOW = r"""
+import subprocess, sys
+spin = "import time\nprint(flush=True)\nwhile time.process_time() < 0.5: pass\nprint(flush=True)"
+subprocess.run([sys.executable, "-c", spin + "\ninput()"])
+"""
 HARNESS = """
 import sys
 from pathlib import Path
@@ -90,6 +95,15 @@ def test_a_death_is_told_with_the_end_of_the_log(tmp_path: Path) -> None:
             child.hear()
         with pytest.raises(ChildDied, match="it ended with 1"):
             child.require_alive()
+
+
+@linux
+def test_its_processor_time_is_that_of_all_below_it(tmp_path: Path) -> None:
+    with Child([sys.executable, "-c", BUSY_BELOW], tmp_path / "log", pipes=True) as child:
+        child.hear()
+        spent = child.cpu_seconds()
+        child.hear()
+        assert child.cpu_seconds() - spent >= 0.3
 
 
 @linux

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.benchmarks.bars import Bar
@@ -52,22 +53,30 @@ def test_who_was_not_measured_has_no_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "at_most", "absolute", "verdict"),
+    ("limit", "at_most", "of", "verdict"),
     [
-        (2.0, False, False, "held"),
-        (2.1, False, False, "missed"),
-        (2.0, True, False, "held"),
-        (1.9, True, False, "missed"),
-        (10.0, False, True, "held"),
-        (10.1, False, True, "missed"),
+        (2.0, False, "ratio", "held"),
+        (2.1, False, "ratio", "missed"),
+        (2.0, True, "ratio", "held"),
+        (1.9, True, "ratio", "missed"),
+        (10.0, False, "figure", "held"),
+        (10.1, False, "figure", "missed"),
+        (5.0, True, "difference", "held"),
+        (4.9, True, "difference", "missed"),
     ],
 )
 def test_a_bar_is_held_at_its_limit_and_missed_past_it(
-    limit: float, at_most: bool, absolute: bool, verdict: str
+    limit: float, at_most: bool, of: Literal["ratio", "difference", "figure"], verdict: str
 ) -> None:
-    bar = Bar("t", limit, OURS, THEIRS, at_most=at_most, absolute=absolute)
+    bar = Bar("t", limit, OURS, THEIRS, at_most=at_most, of=of)
     assert bar.verdict(results(ours=[10], theirs=[5])) == verdict
-    assert bar.verdict(results(ours=[10] if not absolute else [])) == "not measured"
+    assert bar.verdict(results(ours=[10] if of != "figure" else [])) == "not measured"
+
+
+def test_a_difference_is_of_runs_that_were_side_by_side() -> None:
+    found = results(ours=[1, 20, 3], theirs=[1, 10, 1])
+    assert found.difference(OURS, THEIRS) == 2  # and not 3 - 1
+    assert math.isnan(found.difference(OURS, Place("s", "gone", "rate")))
 
 
 def test_without_a_peer_the_limit_is_memorys() -> None:
@@ -109,3 +118,18 @@ def test_the_page_says_what_was_measured_on_a_busy_machine(tmp_path: Path) -> No
     assert "**s was measured on a busy machine, and says little: others use 50 %.**" in page
     assert "**q " not in page
     assert "| 2.00 × | ≥ 1 × | held, on a busy machine | 1 |" in page
+
+
+def test_the_page_says_how_much_later_ours_was(tmp_path: Path) -> None:
+    ours, theirs = "EngineBay on onnx", "EngineBay on onnx, inline"
+    runs: dict[str, list[Figures]] = {
+        ours: [{"ttft_p50": 0.0231, "cpu_per_token": 0.000_045}],
+        theirs: [{"ttft_p50": 0.022, "cpu_per_token": 0.000_04}],
+    }
+    found = Results(SETTING, {"s": Measured("a title", Conditions("now", "abc", 0.99), runs)})
+    places = [Place("s", who, "ttft_p50") for who in (ours, theirs)]
+    bar = Bar("late", 0.002, places[0], places[1], at_most=True, of="difference")
+    page = write_page(found, [bar], tmp_path).read_text()
+    assert "| 23.1 ms | EngineBay on onnx, inline | 22.0 ms | +1.1 ms | ≤ +2.0 ms | held |" in page
+    assert "| EngineBay on onnx has |" in page
+    assert "| EngineBay on onnx, inline | 22.0 ms | 40 µs | 1.05 × |" in page

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from tests.benchmarks import pieces
 from tests.benchmarks.client import ask_all
 from tests.benchmarks.processes import Child, ChildDied
 from tests.benchmarks.wave import Answered, Ask, make_wave, require_whole
@@ -24,17 +25,20 @@ Command = Callable[[int], Sequence[str | Path]]
 
 @dataclass(frozen=True)
 class Served:
-    """``url`` is the base URL, ``model`` what requests call the model."""
+    """``url`` is the base URL, ``model`` what requests call the model. ``count`` tells how many
+    tokens a text has.
+    """
 
     name: str
     child: Child
     url: str
     model: str
+    count: Callable[[str], int] = pieces.count
 
     def run(self, wave: Sequence[Ask]) -> list[Answered]:
         """Raises ChildDied where the server has."""
         self.child.require_alive()
-        return ask_all(self.url, self.model, wave)
+        return ask_all(self.url, self.model, wave, self.count)
 
     def prepare(self, wave: Sequence[Ask]) -> None:
         """As many streams, with short prompts of their own."""
@@ -42,11 +46,13 @@ class Served:
 
 
 @contextmanager
-def serving(name: str, command: Command, model: str, log: Path) -> Iterator[Served]:
+def serving(
+    name: str, command: Command, model: str, log: Path, count: Callable[[str], int] = pieces.count
+) -> Iterator[Served]:
     """Start ``command``, wait for a whole answer, and stop it with the block."""
     port = free_port()
     with Child(command(port), log) as child:
-        served = Served(name, child, _url(port), model)
+        served = Served(name, child, _url(port), model, count)
         _wait_ready(served)
         yield served
 

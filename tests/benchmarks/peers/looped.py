@@ -1,13 +1,13 @@
-"""The bare forward loop: a contender without HTTP, that takes waves as lines of JSON."""
+"""A contender without HTTP: a loop in a process of its own, that takes waves as lines of JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.benchmarks import pieces
 from tests.benchmarks.processes import Child
@@ -15,11 +15,9 @@ from tests.benchmarks.wave import Answered, Ask
 
 from enginebay_server.bench import StreamTimes
 
-_PROGRAM: Final = Path(__file__).parents[1] / "bare_loop.py"
-
 
 @dataclass(frozen=True)
-class Bare:
+class Looped:
     """It has loaded."""
 
     name: str
@@ -39,11 +37,31 @@ class Bare:
         return said
 
 
+def bare(
+    name: str, python: Path, model: Path, log: Path, *, device: str
+) -> AbstractContextManager[Looped]:
+    """Transformers' forward."""
+    return _looped(name, [python, "-m", "tests.benchmarks.bare_loop", model, device], log)
+
+
+def openvino_pipeline(
+    name: str, python: Path, export: Path, log: Path, *, streams: int, length: int
+) -> AbstractContextManager[Looped]:
+    sizes = [str(streams), str(length)]
+    return _looped(name, [python, "-m", "tests.benchmarks.pipeline_loop", export, *sizes], log)
+
+
+def ort_generate(
+    name: str, python: Path, export: Path, log: Path, *, way: str
+) -> AbstractContextManager[Looped]:
+    return _looped(name, [python, "-m", "tests.benchmarks.ort_loop", export, way], log)
+
+
 @contextmanager
-def bare(name: str, python: Path, model: Path, log: Path, *, device: str) -> Iterator[Bare]:
-    with Child([python, _PROGRAM, model, device], log, pipes=True) as child:
+def _looped(name: str, command: Sequence[str | Path], log: Path) -> Iterator[Looped]:
+    with Child(command, log, pipes=True) as child:
         child.hear()
-        yield Bare(name, child)
+        yield Looped(name, child)
 
 
 def _answer(stream: Mapping[str, Any]) -> Answered:
