@@ -29,6 +29,8 @@ class OrtLoop:
         self._model = ORTModelForCausalLM.from_pretrained(
             export, session_options=options, use_io_binding=False, local_files_only=True
         )
+        # Optimum takes heads for ``hidden_size / heads`` wide, which Qwen3's are not
+        self._model.embed_size_per_head = self._model.config.head_dim
         self._group = {"lone": self._lone, "batch": self._batch}[way]
 
     def prepare(self, asks: Sequence[Asked]) -> None:

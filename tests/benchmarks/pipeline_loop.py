@@ -22,6 +22,9 @@ from tests.benchmarks.loop import Asked, Made, answer_waves, shorter
 BLOCK: Final = 32
 """Ids per block of keys and values on the CPU."""
 
+NEVER: Final = 2**31 - 1
+"""It wants some id to end with, and the checkpoint has none."""
+
 
 class PipelineLoop:
     """Room for ``streams`` sequences of ``length`` ids. All in bfloat16."""
@@ -55,6 +58,7 @@ class PipelineLoop:
         config = genai.GenerationConfig()
         config.max_new_tokens = ask.max_tokens
         config.ignore_eos = True
+        config.set_eos_token_id(NEVER)
         config.do_sample = False
         ids = ov.Tensor(np.array([ask.ids], np.int64))
         return self._pipeline.add_request(number, ids, config)

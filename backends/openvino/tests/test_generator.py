@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -138,6 +140,26 @@ async def test_it_tells_how_full_it_is(generator: Generator) -> None:
         while generator.stats.running:  # noqa: ASYNC110 - another thread's
             await asyncio.sleep(0.01)
     assert (generator.stats.kv_used, generator.stats.waiting) == (0, None)
+
+
+async def test_a_model_without_a_stop_id_goes_on(
+    pocket: Path, numpy_engine: StepEngine, tmp_path: Path
+) -> None:
+    model = shutil.copytree(pocket, tmp_path / "endless")
+    for file in (model / "config.json", model / "generation_config.json"):
+        said = json.loads(file.read_text())
+        file.write_text(json.dumps({**said, "eos_token_id": None}))
+    options = OpenVinoOptions(threads=1, max_sequences=1, max_length=64)
+    endless = OpenVinoBackend().load(model, options, quiet)
+    try:
+        greedy = SamplingParams(temperature=0)
+        for least in (0, 8):
+            request = GenerationRequest(PROMPTS[0], 24, greedy, min_tokens=least)
+            ids, _ = await answer(endless, request)
+            logged = SamplingParams(temperature=0, logprobs=0)
+            assert ids == expected(numpy_engine, PROMPTS[0], logged, 24)[0]
+    finally:
+        endless.close()
 
 
 async def test_what_the_pipeline_raises_ends_what_runs_and_nothing_else(

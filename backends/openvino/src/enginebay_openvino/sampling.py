@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Final
 
 import openvino_genai as genai
 
 from enginebay_core.api import GenerationRequest, SamplingParams, noise_key
 
+NEVER: Final = 2**31 - 1
+"""An id that no model makes."""
+
 
 def generation_config(request: GenerationRequest) -> Any:
     """What a request leaves out is off here too: the pipeline fills an absent eos_token_id from
-    the checkpoint, and ours are all that may end a text.
+    the checkpoint, refuses where that has none, and ours are all that may end a text.
     """
     config = genai.GenerationConfig()
     config.max_new_tokens = request.max_tokens
-    config.min_new_tokens = request.min_tokens
-    config.ignore_eos = not request.stop_ids
+    config.set_eos_token_id(min(request.stop_ids, default=NEVER))
     if request.stop_ids:
-        config.set_eos_token_id(min(request.stop_ids))
+        config.min_new_tokens = request.min_tokens
         config.stop_token_ids = set(request.stop_ids)
+    else:
+        config.ignore_eos = True
     config.logprobs = 0 if request.sampling.logprobs is None else 1
     config.repetition_penalty = request.sampling.repetition_penalty
     draw(config, request.sampling, request.choice)
