@@ -25,6 +25,7 @@ COMMANDS = [
     ("explain",),
     ("doctor",),
     ("bench",),
+    ("compare",),
     ("export",),
     ("plugins", "list"),
     ("plugins", "show"),

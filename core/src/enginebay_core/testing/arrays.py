@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from enginebay_core.testing.expect import Floats
+from enginebay_core.compare.tolerance import Floats
 
 
 def to_numpy(logits: Any) -> Floats:

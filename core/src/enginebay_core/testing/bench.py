@@ -22,6 +22,7 @@ from enginebay_core.api import (
     Tokenizer,
     TokenLogprob,
 )
+from enginebay_core.compare.side import greedy
 from enginebay_core.engine import QueueLimits, StepGenerator
 from enginebay_core.testing.direct import Direct
 from enginebay_core.testing.expect import expect
@@ -173,11 +174,7 @@ class Bench:
 
     def greedy(self, **fields: Any) -> SamplingParams:
         """The most likely id each time, by the simplest field that the backend claims."""
-        if self.claims("temperature"):
-            return SamplingParams(temperature=0.0, **fields)
-        if self.claims("top_k"):
-            return SamplingParams(top_k=1, **fields)
-        return SamplingParams(**fields)
+        return greedy(self.subject.capabilities, **fields)
 
     def ask(
         self, prompt: Sequence[int], max_tokens: int = OUTPUT_LENGTH, **fields: Any

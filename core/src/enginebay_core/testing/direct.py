@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from enginebay_core.api import EngineSpec, Free, KvOperation, StepBatch, StepRow
+from enginebay_core.compare.tolerance import Floats, noise_bound
 from enginebay_core.testing.arrays import to_numpy
-from enginebay_core.testing.expect import Floats, expect
+from enginebay_core.testing.expect import expect
 from enginebay_core.testing.recorder import Recorder
-from enginebay_core.testing.tolerance import noise_bound
 
 
 class Direct:

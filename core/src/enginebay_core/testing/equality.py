@@ -10,9 +10,10 @@ import numpy as np
 from enginebay_core.api import GenerationRequest, SampleRow
 from enginebay_core.api.noise import gumbel, noise_key
 from enginebay_core.api.numpy_sampling import adjust, survivors
+from enginebay_core.compare.answer import first_difference
+from enginebay_core.compare.tolerance import Floats, margin, unseen_noise_bound
 from enginebay_core.testing.bench import Answer, Bench
-from enginebay_core.testing.expect import Floats, difference, expect, first_difference
-from enginebay_core.testing.tolerance import margin, unseen_noise_bound
+from enginebay_core.testing.expect import difference, expect
 
 
 def expect_same_text(bench: Bench, request: GenerationRequest, got: Answer, what: str) -> bool:

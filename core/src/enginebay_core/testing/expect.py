@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from enginebay_core.compare.answer import first_difference
+from enginebay_core.compare.tolerance import Floats
 
 
 def expect(condition: bool, message: str) -> None:
@@ -29,13 +29,6 @@ def difference(got: Sequence[int], expected: Sequence[int]) -> str:
         f"at output index {place} came {list(got[place : place + 4])!r}, expected "
         f"{list(expected[place : place + 4])!r} (lengths {len(got)} and {len(expected)})"
     )
-
-
-def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
-    """The first index where they differ; the length of the shorter when it begins the other."""
-    pairs = zip(one, other, strict=False)
-    shorter = min(len(one), len(other))
-    return next((index for index, (a, b) in enumerate(pairs) if a != b), shorter)
 
 
 def expect_close(got: Floats, expected: Floats, bound: float, what: str) -> None:

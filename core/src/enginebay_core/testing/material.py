@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 
 from enginebay_core.api import Conversation, Message, RequestError
+from enginebay_core.compare.question import TEXTS
+from enginebay_core.compare.side import TOP
 from enginebay_core.testing.bench import OUTPUT_LENGTH, PROMPT_LENGTH, Bench
 
 VARIED: Final = 8
@@ -18,28 +20,6 @@ CANDIDATES: Final = 22
 
 OVERLAP_SECONDS: Final = 0.1
 MOST_IDS: Final = 512
-
-TOP_LOGPROBS: Final = 20
-"""As many as OpenAI lets a client ask for."""
-
-TEXTS: Final = (
-    "Count from one to twenty in words.",
-    "你好!请介绍一下你自己。",
-    "Write a short poem about the sea.",
-    "What is the capital of France, and why?",
-    "def fibonacci(n):",
-    "列出五种水果。",
-    "Tell me a story about a dragon who learns to read.",
-    "Explain how a bicycle stays upright.",
-    "What is 12 + 30?",
-    "Name three colours and something that has each.",
-    "怎样泡一杯好茶?",
-    "Who are you?",
-    "Translate 'good morning' into French.",
-    "How do I sort a list in Python?",
-    "What will the weather be like tomorrow?",
-    "今天是星期几?",
-)
 
 
 def random_ids(bench: Bench, count: int, salt: int = 0) -> list[int]:
@@ -108,4 +88,4 @@ def _fit(bench: Bench, ids: list[int]) -> tuple[int, ...]:
 def top_count(bench: Bench) -> int:
     """How many logprobs the backend tells, of those that a client may ask for."""
     limit = bench.subject.capabilities.of("top_logprobs").maximum
-    return min(TOP_LOGPROBS, bench.limits.vocab_size, TOP_LOGPROBS if limit is None else int(limit))
+    return min(TOP, bench.limits.vocab_size, TOP if limit is None else int(limit))

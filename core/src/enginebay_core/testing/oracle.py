@@ -8,10 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from enginebay_core.api import Sampled, SamplerMemory, SampleRow, SamplingParams, sample_row
+from enginebay_core.compare.tolerance import Floats
 from enginebay_core.testing.arrays import to_numpy
 from enginebay_core.testing.bench import Bench
 from enginebay_core.testing.equality import scores
-from enginebay_core.testing.expect import Floats, expect
+from enginebay_core.testing.expect import expect
 from enginebay_core.testing.recorder import frozen
 
 ROWS: Final = 48

@@ -17,8 +17,8 @@ from enginebay_core.api import (
     StepEngine,
     StepRow,
 )
+from enginebay_core.compare.tolerance import Floats
 from enginebay_core.testing.arrays import like, to_numpy
-from enginebay_core.testing.expect import Floats
 
 ResultT = TypeVar("ResultT")
 

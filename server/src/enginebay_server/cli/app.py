@@ -15,6 +15,7 @@ import typer
 
 from enginebay_server.cli.bench import bench
 from enginebay_server.cli.chat import chat
+from enginebay_server.cli.compare import compare
 from enginebay_server.cli.config import config_commands
 from enginebay_server.cli.doctor import doctor
 from enginebay_server.cli.env import env_commands
@@ -64,6 +65,7 @@ app.command()(chat)
 app.command()(explain)
 app.command()(doctor)
 app.command()(bench)
+app.command()(compare)
 app.command()(export)
 app.add_typer(plugins_commands, name="plugins")
 app.add_typer(models_commands, name="models")

@@ -57,7 +57,7 @@ def check_config(file: Path | None, command_line: Mapping[str, Any]) -> CheckedC
         try:
             errors += _failures(partial(_check_options, settings, name))
             errors += _failures(partial(_check_placement, settings, name))
-            warnings += _failures(partial(_check_environment, name, settings.models[name]))
+            warnings += _failures(partial(check_environment, name, settings.models[name]))
         except PluginBroken as error:
             warnings.append(f"models.{name} cannot load: {error}")
         warnings += _failures(partial(_check_model, name, settings.models[name].model))
@@ -80,7 +80,7 @@ def _check_placement(settings: Settings, name: str) -> None:
             require_process(name)
 
 
-def _check_environment(name: str, config: ModelConfig) -> None:
+def check_environment(name: str, config: ModelConfig) -> None:
     """The one it names, or the one its backend must have. It may be made before the server starts,
     so it is no error yet.
     """

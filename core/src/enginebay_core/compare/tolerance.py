@@ -8,16 +8,24 @@ may part only where the best two candidates are closer than twice that bound.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from enginebay_core.testing.expect import Floats
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 SHARES: Final[Mapping[str, float]] = {"float32": 5e-5, "float16": 5e-3, "bfloat16": 2e-2}
 """Noise as a share of the largest logit: some hundreds of roundings of the type's last bit for
 float32, which no fault of bookkeeping stays under; a few for the short types."""
 
+SHORT_NAMES: Final[Mapping[str, str]] = {
+    "f32": "float32",
+    "fp32": "float32",
+    "f16": "float16",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+}
 USUAL_LOGIT: Final = 20.0
 COARSEST: Final = SHARES["bfloat16"]
 
@@ -32,21 +40,28 @@ def noise_bound(logits: Floats, facts: Mapping[str, str]) -> float:
 
 
 def precision(logits: Floats, facts: Mapping[str, str]) -> str:
-    said = facts.get("dtype")
+    said = said_precision(facts)
     if said is not None:
-        return said.removeprefix("torch.")
+        return said
     if not (logits.view(np.uint32) & 0xFFFF).any():
         return "bfloat16"
     halved = np.clip(logits, -65504, 65504).astype(np.float16).astype(np.float32)
     return "float16" if (halved == logits).all() else "float32"
 
 
+def said_precision(facts: Mapping[str, str]) -> str | None:
+    """What an engine says that it computes in: its ``dtype``, else the ``precision`` that its
+    graph was exported in.
+    """
+    said = facts.get("dtype", facts.get("precision"))
+    return None if said is None else SHORT_NAMES.get(said, said.removeprefix("torch."))
+
+
 def unseen_noise_bound(facts: Mapping[str, str]) -> float:
     """The same for an engine whose logits are not seen: of logits as most models have them, in
     float32 unless the engine says otherwise.
     """
-    said = facts.get("dtype", "float32").removeprefix("torch.")
-    return USUAL_LOGIT * SHARES.get(said, COARSEST)
+    return USUAL_LOGIT * SHARES.get(said_precision(facts) or "float32", COARSEST)
 
 
 def margin(scores: Floats) -> float:
