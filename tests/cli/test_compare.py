@@ -166,16 +166,12 @@ def test_eight_bits_are_near_ties_and_no_float32(compare: Compare, flat: str) ->
 
 @needs["openvino"]
 def test_an_engine_that_tells_no_log_probabilities_is_judged_by_ids(compare: Compare) -> None:
-    backends = ("numpy", "openvino", "--model", "pocket", "--max-tokens", "16")
-    done = compare(*backends)
+    done = compare("numpy", "openvino", "--model", "pocket", "--max-tokens", "16")
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert said["counts"]["same"] == 4
     assert said["drift"] is None
     assert "log probability" in said["b"]["no_logprobs_because"]
-    done = compare(*backends, "--max-kl", "0.1")
-    assert done.code == 2
-    assert "has a threshold and cannot be measured" in done.err
 
 
 @pytest.mark.environments
