@@ -97,10 +97,10 @@ def skewed(install_plugin: Callable[..., Path], tmp_path: Path) -> None:
 
 
 def named(name: str, **options: Any) -> Named:
-    placed = {key: options.pop(key) for key in ("placement", "tokenizer") if key in options}
-    placed.setdefault("placement", "inline")
-    config = {"backend": "skewed", "model": "toy", "options": options, **placed}
-    return Named(name, ModelConfig.model_validate(config))
+    said: dict[str, Any] = {"backend": "skewed", "model": "toy", "placement": "inline"}
+    said |= {key: options.pop(key) for key in ("placement", "tokenizer") if key in options}
+    said["options"] = options
+    return Named(name, ModelConfig.model_validate(said))
 
 
 @pytest.fixture

@@ -180,9 +180,10 @@ def test_thresholds_of_drift_and_speed(against: Compare) -> None:
     found = against(noise=0.3, precision="bfloat16")
     assert found.drift is not None
     assert found.speed is not None
-    for name, value in (("max_mean", found.drift.mean), ("max_kl", found.drift.kl)):
-        assert not list(objections(found, Thresholds(**{name: value})))
-        assert len(list(objections(found, Thresholds(**{name: value * 0.99})))) == 1
+    mean, kl = found.drift.mean, found.drift.kl
+    assert not list(objections(found, Thresholds(max_mean=mean, max_kl=kl)))
+    assert len(list(objections(found, Thresholds(max_mean=mean * 0.99)))) == 1
+    assert len(list(objections(found, Thresholds(max_kl=kl * 0.99)))) == 1
     assert not list(objections(found, Thresholds(min_speed=found.speed)))
     assert len(list(objections(found, Thresholds(min_speed=found.speed * 1.01)))) == 1
 
@@ -242,6 +243,7 @@ def test_machines_get_all_of_it(against: Compare) -> None:
     found = against(noise=0.3, precision="bfloat16")
     said = json.loads(json.dumps(as_json(found, ["too slow"]), allow_nan=False))
     assert said["format"] == 1
+    assert said["a"]["identity"]["versions"]["eb_skewed"] == "1.0"
     assert (said["passed"], said["objections"]) == (False, ["too slow"])
     assert (said["a"]["precision"], said["b"]["precision"]) == (None, "bfloat16")
     assert said["tolerance"] == pytest.approx(0.4)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from enginebay_core.api import ConfigError, RequestError
-from enginebay_core.placement import RunningModel
-from enginebay_core.text import ByteTokenizer, probe_template
+from enginebay_core.config import ModelConfig
+from enginebay_core.placement import RunningModel, open_model
 from enginebay_server.cli.questions import read_questions
 
 from .conftest import Run
@@ -149,19 +149,10 @@ def test_a_question_has_no_power_over_the_picture(enginebay: Run, directory: Pat
 
 
 @pytest.fixture
-def model() -> RunningModel:
-    tokenizer = ByteTokenizer()
-    return RunningModel(
-        name="bytes",
-        backend="toy",
-        model="toy",
-        generator=None,  # type: ignore[arg-type]  # nothing is asked of it
-        tokenizer=tokenizer,
-        capabilities=None,  # type: ignore[arg-type]
-        template=probe_template(tokenizer),
-        defaults=None,  # type: ignore[arg-type]
-        stop_ids=frozenset(),
-    )
+def model() -> Iterator[RunningModel]:
+    running = open_model("toy", ModelConfig(backend="toy", model="toy"), lambda *_: None)
+    yield running
+    running.close()
 
 
 @pytest.fixture

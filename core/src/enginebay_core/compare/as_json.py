@@ -41,6 +41,7 @@ def _side(one: Recording) -> dict[str, Any]:
         "backend": one.backend,
         "model": one.model,
         "precision": one.precision,
+        "identity": asdict(one.identity),
         "facts": dict(one.facts),
         "context_length": one.context_length,
         "no_logprobs_because": one.silence,

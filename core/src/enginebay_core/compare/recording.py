@@ -17,6 +17,7 @@ from enginebay_core.compare.side import Pace, Side
 from enginebay_core.compare.tolerance import said_precision
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import open_model
+from enginebay_core.placement.identity import Identity
 
 TIMED: Final = 4
 """Questions that are asked once more, to time them."""
@@ -54,6 +55,7 @@ class Recording:
     facts: Mapping[str, str]
     context_length: int
     silence: str | None
+    identity: Identity
     tokenizer: Tokenizer
     answers: tuple[Answer | Refused, ...]
     speed: Speed
@@ -101,6 +103,7 @@ class _Session:
             facts=limits.facts,
             context_length=limits.context_length,
             silence=self._side.silence,
+            identity=model.identity,
             tokenizer=model.tokenizer,
             answers=tuple(answers),
             speed=await self._time([one for one in answers if isinstance(one, Answer)][:TIMED]),

@@ -101,9 +101,10 @@ def compare(
 
     \b
     --json prints {"format": 1, "passed", "objections": [...], "a" and "b": {"name", "backend",
-    "model", "precision", "facts", "context_length", "no_logprobs_because", "speed": {"answers",
-    "first_token", "tokens_per_second"}}, "tolerance", "counts": {"same", "rounding", "real",
-    "unclear", "refused"}, "drift": {"places", "worst", "mean", "kl", "worst_kl"}, "speed",
+    "model", "precision", "identity": {"revision", "versions", …}, "facts", "context_length",
+    "no_logprobs_because", "speed": {"answers", "first_token", "tokens_per_second"}},
+    "tolerance", "counts": {"same", "rounding", "real", "unclear", "refused"}, "drift":
+    {"places", "worst", "mean", "kl", "worst_kl"}, "speed",
     "questions": [{"question", "same_prompt", "prompts_part_at", "a" and "b": {"prompt_tokens",
     "ids", "finish"} or {"refused"}, "verdict", "reason", "parted": {"index", "ids", "texts",
     "margin"}, "drift"}]}; null is what could not be measured or did not happen.
