@@ -145,11 +145,13 @@ def test_all(arguments: argparse.Namespace) -> int:
 
 def pytest(*arguments: str) -> int:
     """As many workers as cores, each with one thread of its own for arithmetic: more only wait
-    for each other. What comes later in ``arguments`` wins (``-n 0`` for one process).
+    for each other. Files are taken in the order of ``conftest.py``. What comes later in
+    ``arguments`` wins (``-n 0`` for one process).
     """
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     workers = str(min(os.cpu_count() or 1, 4))
-    return run([BIN / "python", "-m", "pytest", "-n", workers, "--dist", "loadfile", *arguments])
+    spread = ["-n", workers, "--dist", "loadfile", "--no-loadscope-reorder"]
+    return run([BIN / "python", "-m", "pytest", *spread, *arguments])
 
 
 def check(arguments: argparse.Namespace) -> int:

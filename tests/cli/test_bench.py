@@ -47,10 +47,10 @@ def test_people_get_a_table(toys: Served, tmp_path: Path) -> None:
 
 
 def test_it_stops_when_the_time_is_up(toys: Served, tmp_path: Path) -> None:
-    asked = ("--streams", "1", "--max-tokens", "4", "--seconds", "0.2", "--json")
+    asked = ("--streams", "1", "--max-tokens", "4", "--seconds", "2", "--json")
     done = bench(toys.url, *asked, cwd=tmp_path)
     [row] = json.loads(done.out)["rows"]
-    assert row["answers"] >= 2
+    assert row["answers"] > 2  # more than one round
 
 
 def test_failures_are_named_and_counted(toys: Served, tmp_path: Path) -> None:
