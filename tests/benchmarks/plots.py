@@ -27,19 +27,15 @@ Runs = dict[str, dict[str, list[dict[str, float]]]]
 def main() -> None:
     file = Path(sys.argv[1])
     found = json.loads(file.read_text())
-    short = {
-        name.partition("/")[2]: measured["runs"]
-        for name, measured in sorted(found["scenarios"].items(), key=streams)
+    kept = {
+        int(name.removeprefix("short/")): measured["runs"]
+        for name, measured in found["scenarios"].items()
         if name.startswith("short/")
     }
+    short = {str(streams): kept[streams] for streams in sorted(kept)}
     if short:
         draw_rates(short, found["limit"], file.with_name("tokens-per-second.png"))
         draw_gaps(short, file.with_name("gaps.png"))
-
-
-def streams(entry: tuple[str, Any]) -> int:
-    """The number after the slash, where there is one."""
-    return int(entry[0].partition("/")[2] or 0)
 
 
 def draw_rates(short: Runs, limit: float | None, target: Path) -> None:
