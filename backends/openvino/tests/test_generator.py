@@ -24,7 +24,7 @@ from enginebay_core.api import (
     StepRow,
 )
 from enginebay_core.plugins import load_backend
-from enginebay_openvino import OpenVinoBackend, OpenVinoOptions
+from enginebay_openvino import OpenVinoBackend, OpenVinoOptions, mailbox
 
 genai = pytest.importorskip(
     "openvino_genai", reason="OpenVINO GenAI is not installed: backends/openvino[runtime]"
@@ -126,6 +126,20 @@ def test_steps_are_counted_while_nothing_is_told(generator: Generator) -> None:
     request = GenerationRequest(tuple(range(300, 700)), 1, SamplingParams(temperature=0, seed=0))
     asyncio.run(answer(generator, request))
     assert generator.steps - before >= 2  # type: ignore[attr-defined]
+
+
+async def test_ids_are_handed_on_before_the_next_step(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "PATIENCE", 5.0)  # however busy the machine is
+    request = GenerationRequest(PROMPTS[0], 400, SamplingParams(temperature=0, seed=0))
+    steps = generator.steps  # type: ignore[attr-defined]
+    late = 0
+    async with aclosing(generator.generate(request)) as told:
+        async for _ in told:
+            steps += 1
+            late += generator.steps > steps  # type: ignore[attr-defined]
+    assert late == 0
 
 
 async def test_it_tells_how_full_it_is(generator: Generator) -> None:

@@ -25,7 +25,7 @@ from enginebay_core.api import (
     GenerationStep,
     TokenLogprob,
 )
-from enginebay_openvino.mailbox import Letter, Mailbox, deliver
+from enginebay_openvino.mailbox import Letter, Mailbox, deliver, give_way
 
 CLOSE_SECONDS: Final = 10.0
 FAILED: Final = "backend 'openvino' failed on this request; the server's log has the reason"
@@ -129,11 +129,16 @@ class PipelineLoop:
             ticket.handle.cancel()
 
     def _step(self) -> None:
+        """openvino-genai holds Python's lock for the whole of a step: what no other thread does
+        before the next one, it does a step later.
+        """
+        loops = {ticket.mailbox.loop for ticket in self._running.values()}
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
         self.steps += 1
         self.kv_used = self._pipeline.get_metrics().cache_usage / 100
         deliver(list(self._collect()))
+        give_way(loops)
 
     def _empty(self) -> None:
         """What was cancelled gives its blocks back in the next step; the pipeline logs an error
