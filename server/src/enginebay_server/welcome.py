@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 
 def welcome(base_url: str, models: Sequence[str], *, needs_key: bool) -> str:
-    """Plain text; it shows that a key is needed, never the key."""
+    """Plain text; it shows that a key is needed, never the key. The page is only named where a
+    browser, which sends no key, can open it.
+    """
     model = models[0]
     key = "YOUR_KEY" if needs_key else "any"
     header = ' \\\n  -H "Authorization: Bearer $KEY"' if needs_key else ""
+    page = "" if needs_key else f"\nChat in a browser: {base_url.removesuffix('v1')}\n"
     return f"""EngineBay serves the OpenAI API at {base_url}
 
 Models: {", ".join(models)}
-
+{page}
 Try it with curl:
 
 curl {base_url}/chat/completions{header} \\

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from enginebay_core.config import ModelConfig
-    from enginebay_server.cli.way import Way
+    from enginebay_core.placement import RunningModel
+    from enginebay_server.explain import Way
 
 
 def explain(
@@ -31,15 +32,18 @@ def explain(
         str | None, typer.Option(metavar="NAME", help="A model of the config instead.")
     ] = None,
     config: ConfigFile = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Length of the answer at most.")] = 128,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, max=1024, help="Length of the answer at most.")
+    ] = 128,
     json: AsJson = False,
 ) -> None:
     """Show the way of a request, with real values at every stop.
 
     Messages, the template's text, prompt ids, the ids that the model chose and how sure it was,
     the answer's text, the JSON and the stream that a client gets: each with the file that does
-    it. The model runs in this process and always takes the most likely token. Without --model or
-    --config-model it is the bundled one.
+    it. The model is loaded for this and always takes the most likely token. Without --model or
+    --config-model it is the bundled one. A running server shows the same on its page, and at
+    POST /explain.
 
     \b
     --json prints {"model", "backend", "request", "template", "prompt": [{"ids", "text",
@@ -71,16 +75,37 @@ def _walk(name: str, chosen: ModelConfig, text: str, system: str | None, max_tok
 
     from enginebay_core.placement import open_model
     from enginebay_server.cli.progress import show_progress
-    from enginebay_server.cli.way import walk
-    from enginebay_server.parsers import choose_dialect
 
     with show_progress(f"loading {name}") as progress:
         running = open_model(name, chosen, progress)
     try:
-        dialect = choose_dialect(running.tokenizer, chosen)
-        return asyncio.run(walk(running, dialect, text, system, max_tokens))
+        body = _request(running.name, text, system, max_tokens)
+        return asyncio.run(_explain(running, chosen, body))
     finally:
         running.close()
+
+
+async def _explain(model: RunningModel, chosen: ModelConfig, body: dict[str, Any]) -> Way:
+    from enginebay_server.explain import begin_walk
+    from enginebay_server.parsers import choose_dialect
+    from enginebay_server.prompt import PromptMaker
+    from enginebay_server.schema.explain import ExplainRequest
+    from enginebay_server.schema.reading import read
+
+    fields, dialect = read(ExplainRequest, body), choose_dialect(model.tokenizer, chosen)
+    prompts = PromptMaker(workers=1)
+    try:
+        walk = await begin_walk(fields, model, dialect, prompts, reject_unknown=True)
+        return await walk.finish(body)
+    finally:
+        prompts.close()
+
+
+def _request(model: str, text: str, system: str | None, max_tokens: int) -> dict[str, Any]:
+    messages = [{"role": "user", "content": text}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    return {"model": model, "messages": messages, "temperature": 0, "max_tokens": max_tokens}
 
 
 def _choose(

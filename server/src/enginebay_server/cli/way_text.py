@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from enginebay_server.cli.output import open_console, print_table, printable
-from enginebay_server.cli.way import Candidate, Way
+from enginebay_server.explain import Candidate, Way
 
 INDENT: Final = 3
 PIPED_COLUMNS: Final = 100

@@ -4,6 +4,7 @@ from enginebay_server.routes import (
     chat,
     completions,
     embeddings,
+    explain,
     health,
     home,
     models,
@@ -20,6 +21,7 @@ ROUTERS = (
     responses.router,
     embeddings.router,
     tokens.router,
+    explain.router,
 )
 
 __all__ = ["ROUTERS"]

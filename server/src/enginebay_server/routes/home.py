@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import html
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from enginebay_server.page import read_page
 from enginebay_server.service import Service
 from enginebay_server.welcome import welcome
 
 router = APIRouter()
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>EngineBay</title>
-<style>body{{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px system-ui}}
-pre{{white-space:pre-wrap}}</style>
-<h1>EngineBay</h1><pre>{text}</pre></html>
-"""
-
 
 @router.get("/")
 async def home(request: Request) -> Response:
-    """Plain text for a terminal, a small page for a browser."""
+    """Plain text for a terminal; for a browser a page to chat on, which also explains."""
     service = Service.of(request)
     text = welcome(service.base_url, list(service.models.entries), needs_key=service.needs_key)
-    if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(PAGE.format(text=html.escape(text)))
-    return PlainTextResponse(text)
+    if "text/html" not in request.headers.get("accept", ""):
+        return PlainTextResponse(text, headers={"Vary": "Accept"})
+    page = read_page()
+    headers = {
+        "Vary": "Accept",
+        "Content-Security-Policy": page.policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+    return HTMLResponse(page.html(text), headers=headers)
