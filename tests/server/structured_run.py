@@ -1,8 +1,8 @@
-"""Are all outputs valid? ``python -m tests.server.structured_run --backend numpy --count 100``
+"""Are all outputs valid? ``python -m tests.server.structured_run --backend numpy onnx``
 
-Asks one model for ``count`` outputs under the twenty schemas of ``tests/server/schemas.py``, at a
-temperature at which it babbles, eight at once, every other one as a stream, and judges each with a
-JSON Schema validator that has nothing to do with the grammars.
+Asks one model, on one engine after the other, for ``count`` outputs under the twenty schemas of
+``tests/server/schemas.py``, at a temperature at which it babbles, eight at once, every other one as
+a stream, and judges each with a JSON Schema validator that has nothing to do with the grammars.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from tests.server.schemas import SCHEMAS
 
 AT_ONCE: Final = 8
 LONGEST: Final = 400
+ENGINES: Final = ("numpy", "transformers", "onnx", "openvino")
 TEMPERATURE: Final = 1.5
+PATIENCE: Final = 600.0
+"""Seconds; engines differ, and the machine may be busy."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Output:
 
 def ask_all(server: Running, model: str, count: int) -> Iterator[Output]:
     tasks = enumerate(islice(cycle(SCHEMAS), count))
-    with server.client() as client, ThreadPoolExecutor(AT_ONCE) as threads:
+    patient = server.client().with_options(timeout=PATIENCE)
+    with patient as client, ThreadPoolExecutor(AT_ONCE) as threads:
         yield from threads.map(lambda task: ask(client, model, *task), tasks)
 
 
@@ -87,19 +91,33 @@ def fault_of(schema: dict[str, Any], content: str, finish: str | None) -> str:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--backend", default="numpy")
+    arguments.add_argument("--backend", nargs="+", default=ENGINES)
     arguments.add_argument("--model", default="pocket")
-    arguments.add_argument("--count", type=int, default=100)
+    arguments.add_argument("--count", type=int, default=200)
     asked = arguments.parse_args()
+    faults = sum(run(backend, asked.model, asked.count) for backend in asked.backend)
+    return 1 if faults else 0
+
+
+def run(backend: str, model: str, count: int) -> int:
+    """The number of invalid outputs, after a line that says how many were valid."""
     started = time.monotonic()
-    with running({"models": {"model": {"backend": asked.backend, "model": asked.model}}}) as server:
-        outputs = list(ask_all(server, "model", asked.count))
-    for output in outputs:
-        if output.fault:
-            print(f"{output.schema}: {output.fault}\n  {output.content!r}")
-    valid = sum(not output.fault for output in outputs)
-    print(f"{valid} of {len(outputs)} valid, {time.monotonic() - started:.0f} s")
-    return 0 if valid == len(outputs) else 1
+    with running({"models": {"model": {"backend": backend, "model": model}}}) as server:
+        outputs = list(ask_all(server, "model", count))
+    faults = [output for output in outputs if output.fault]
+    for fault in faults:
+        print(f"{fault.schema}: {fault.fault}\n  {fault.content!r}")
+    ways = ", ".join(
+        f"{sum(not one.fault for one in some)} of {len(some)} {name}"
+        for name, some in (
+            ("whole", [one for one in outputs if not one.streamed]),
+            ("streamed", [one for one in outputs if one.streamed]),
+        )
+    )
+    schemas = len({output.schema for output in outputs})
+    took = time.monotonic() - started
+    print(f"{backend}: {ways} are valid, under {schemas} schemas, {took:.0f} s", flush=True)
+    return len(faults)
 
 
 if __name__ == "__main__":
