@@ -98,7 +98,7 @@ def skewed(install_plugin: Callable[..., Path], tmp_path: Path) -> None:
 
 def named(name: str, **options: Any) -> Named:
     said: dict[str, Any] = {"backend": "skewed", "model": "toy", "placement": "inline"}
-    said |= {key: options.pop(key) for key in ("placement", "tokenizer") if key in options}
+    said |= {key: options.pop(key) for key in ("placement", "tokenizer", "model") if key in options}
     said["options"] = options
     return Named(name, ModelConfig.model_validate(said))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +127,15 @@ def test_an_end_that_comes_early_or_late_is_real(against: Compare, a: int, b: in
     ]
     assert told.kind is Kind.REAL
     assert "'<|im_end|>'" in told.reason
+
+
+def test_an_end_that_is_none_to_the_other_is_real(against: Compare, tmp_path: Path) -> None:
+    """As where an export lost the stop ids of its checkpoint."""
+    (tmp_path / "config.json").write_text('{"eos_token_id": 256}')
+    found = against(named("A", ends_at=45), ends_at=45, model=str(tmp_path))
+    assert found.verdicts[0].kind is Kind.REAL
+    assert found.verdicts[0].reason == "A ends after 20 tokens (stop), B after 24 (length)"
+    assert all(not place.parted for place in found.verdicts[0].places)
 
 
 def test_an_end_without_log_probabilities_cannot_be_judged(against: Compare) -> None:

@@ -134,7 +134,7 @@ def _too_far(drifted: Sequence[Place], bound: float) -> str:
 
 def _near_tie(parted: Sequence[Place], bound: float, spell: Spell) -> str:
     first, more = parted[0], len(parted) - 1
-    also = f"; so at {more} more" if more else ""
+    also = f"; likewise at {more} more" if more else ""
     lead = f"a lead of only {first.lead:.3g} where rounding explains {bound:.3g}"
     return f"{_parting(first, spell)}, {lead}{also}"
 
