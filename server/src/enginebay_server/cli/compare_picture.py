@@ -23,7 +23,7 @@ WIDEST: Final = 14.0
 SHADES: Final = ("#edf4fb", "#cfe1f2", "#9fc5e4", "#5fa2d0", "#2570ac")
 """Of drift that rounding explains: each ten times the one before, the last up to the bound."""
 BEYOND, UNTOLD, INK, PALE = "#d1362f", "#e4e4e4", "#1c2733", "#66717d"
-PARTINGS: Final = {"tie": "#f2a900", "real": BEYOND, "unclear": PALE}
+PARTINGS: Final = {"tie": "#f2a900", "real": "#4d0b08", "unclear": PALE}
 VERDICTS: Final = {
     Kind.SAME: "#1c7c43",
     Kind.ROUNDING: "#a87400",
