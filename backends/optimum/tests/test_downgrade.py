@@ -35,6 +35,13 @@ def test_the_base_of_the_rotary_embedding_is_carried_over() -> None:
     assert translate_rope(partial)["partial_rotary_factor"] == 0.5
 
 
+def test_a_config_that_knows_no_scaling_is_told_of_none() -> None:
+    config = {"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}
+    assert translate(config, {"rope_theta"}) == {"rope_theta": 1e6}
+    with pytest.raises(ModelError, match=r"rope_scaling = .'rope_type': 'llama3'"):
+        translate({"rope_parameters": LLAMA3}, {"rope_theta"})
+
+
 def test_what_decides_nothing_is_left_out() -> None:
     config = {"dtype": "bfloat16", "transformers_version": "5.1.0", "auto_map": {}}
     assert translate(config, KNOWN) == {}

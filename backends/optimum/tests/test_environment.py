@@ -58,7 +58,7 @@ def test_every_claim_is_proved(tmp_path: Path) -> None:
     assert {check["placement"] for check in said["checks"]} == {"inline", "process"}
 
 
-@pytest.mark.parametrize("kind", ["Qwen3Config", "LlamaConfig"])
+@pytest.mark.parametrize("kind", ["Qwen3Config", "LlamaConfig", "MistralConfig"])
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
 def test_it_answers_as_transformers_5_does(
     kind: str, engine: str, save: Callable[..., Path]

@@ -74,7 +74,11 @@ def translate(config: Mapping[str, Any], known: Set[str]) -> dict[str, Any]:
     """Raises ModelError naming the keys that are not in ``known``."""
     converted = {key: value for key, value in config.items() if key not in NOT_READ}
     if "rope_parameters" in converted:
-        converted |= translate_rope(converted.pop("rope_parameters"))
+        rope = translate_rope(converted.pop("rope_parameters"))
+        # Mistral's config of 4.57 has no scaling at all: none is what it does then.
+        converted |= {
+            key: value for key, value in rope.items() if value is not None or key in known
+        }
     unknown = sorted(set(converted) - known)
     if unknown:
         listed = ", ".join(f"{key} = {converted[key]!r}" for key in unknown)
