@@ -346,6 +346,28 @@ class UnsortedLogprobs(Wrapped):
             yield replace(step, logprobs=turned)
 
 
+class LogprobsAsDrawn(Wrapped):
+    """Of the distribution that was drawn from, not of the model's."""
+
+    async def generate(self, request: GenerationRequest) -> Steps:
+        warmth = request.sampling.temperature or 1.0
+        async for step in super().generate(request):
+            told = tuple(
+                tuple(replace(one, logprob=one.logprob / warmth) for one in entry)
+                for entry in step.logprobs
+            )
+            yield replace(step, logprobs=told)
+
+
+class LogprobsOfNothing(Wrapped):
+    """Certain of whatever came."""
+
+    async def generate(self, request: GenerationRequest) -> Steps:
+        async for step in super().generate(request):
+            told = tuple((replace(entry[0], logprob=-1e-3),) for entry in step.logprobs)
+            yield replace(step, logprobs=told)
+
+
 GENERATORS: Sequence[tuple[str, Callable[[], Wrapped], tuple[str, ...]]] = (
     ("stop id is output", StopIdIsOutput, ("a_stop_id_ends_the_text_unseen",)),
     ("first id is not checked", FirstIdIsNotChecked, ("a_text_may_end_before_it_begins",)),
@@ -367,6 +389,7 @@ GENERATORS: Sequence[tuple[str, Callable[[], Wrapped], tuple[str, ...]]] = (
     ("leaves a file", LeavesAFile, ("closing_leaves_nothing_behind",)),
     ("all choices alike", OneSampler, ("choices_differ_and_repeat",)),
     ("unsorted logprobs", UnsortedLogprobs, ("logprobs_are_of_the_models_own_distribution",)),
+    ("logprobs as drawn", LogprobsAsDrawn, ("logprobs_say_how_often_ids_come",)),
     ("claims temperature", changed(temperature=1.0), ("temperature_sets_the_odds",)),
     ("claims top_k", changed(top_k=0), ("top_k_one_is_greedy", "top_k_keeps_k")),
     ("claims top_p", changed(top_p=1.0), ("tiny_top_p_is_greedy", "top_p_keeps_the_nucleus")),
@@ -400,6 +423,17 @@ GENERATORS: Sequence[tuple[str, Callable[[], Wrapped], tuple[str, ...]]] = (
     ("context published too long", ContextTooLong, ("the_context_can_be_filled",)),
 )
 """Each fault with the checks that are meant for it."""
+
+ONLY_ITS_OWN: Sequence[tuple[str, Callable[[], Wrapped], str]] = (
+    ("logprobs as drawn", LogprobsAsDrawn, "logprobs_say_how_often_ids_come"),
+    ("logprobs of nothing", LogprobsOfNothing, "logprobs_say_how_often_ids_come"),
+    ("claims temperature", changed(temperature=1.0), "temperature_sets_the_odds"),
+    ("claims top_k", changed(top_k=0), "top_k_keeps_k"),
+    ("another top_k", changed(top_k=6), "top_k_keeps_k"),
+    ("claims top_p", changed(top_p=1.0), "top_p_keeps_the_nucleus"),
+    ("claims min_p", changed(min_p=0.0), "min_p_keeps_the_likely"),
+)
+"""Faults that show although an id comes with its own logprob alone."""
 
 REFUSERS: Sequence[tuple[type[Wrapped], tuple[str, ...]]] = (
     (Unchecked, ("bad_requests_name_the_field", "one_id_too_many_is_refused")),

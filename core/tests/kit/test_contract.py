@@ -25,7 +25,7 @@ from enginebay_core.testing.session import run_checks
 from enginebay_core.toy import ToyBackend, ToyEngine
 
 from .broken_engines import ENGINES
-from .broken_generators import CLAIMS, GENERATORS, REFUSERS, Wrapped, changed
+from .broken_generators import CLAIMS, GENERATORS, REFUSERS, Wrapped, changed, claims
 from .broken_samplers import BATCH_SAMPLERS, SAMPLERS, FaultySampler
 from .broken_tokenizers import TOKENIZERS
 from .contracts import BrokenBackend, contract_of, run_one
@@ -65,11 +65,25 @@ def test_a_sound_generator_keeps_the_contract() -> None:
     assert {field.proof for field in report.fields} == {"proved"}
 
 
+def test_logprobs_of_what_came_are_enough_to_prove_the_odds() -> None:
+    few = ("top_logprobs", "presence_penalty", "frequency_penalty")
+    contract = contract_of(BrokenBackend(Wrapped, claims(**dict.fromkeys(few, Support.REFUSED))))
+    bench = contract.open_bench()
+    report = build_report(contract, bench, run_checks(contract))
+    assert report.passed, report.with_status("failed")
+    witnesses = {field.name: field.witnesses for field in report.fields}
+    assert "test_temperature_sets_the_odds" in witnesses["temperature"]
+    assert "test_top_k_keeps_k" in witnesses["top_k"]
+    assert "test_top_p_keeps_the_nucleus" in witnesses["top_p"]
+    assert "test_min_p_keeps_the_likely" in witnesses["min_p"]
+    assert witnesses["logprobs"] == ("test_logprobs_say_how_often_ids_come",)
+
+
 def test_what_is_refused_is_listed_and_not_run() -> None:
     few = {"max_tokens": Support.NATIVE, "n": Support.EMULATED, "stop": Support.EMULATED}
-    claims = {name: Capability(support) for name, support in few.items()}
-    claims["top_k"] = Capability(Support.REFUSED, reason="it is a parrot")
-    contract = contract_of(BrokenBackend(changed(temperature=0.0), Capabilities(claims)))
+    declared = {name: Capability(support) for name, support in few.items()}
+    declared["top_k"] = Capability(Support.REFUSED, reason="it is a parrot")
+    contract = contract_of(BrokenBackend(changed(temperature=0.0), Capabilities(declared)))
     bench = contract.open_bench()
     results = {result.name: result for result in run_checks(contract)}
     assert results["test_top_k_one_is_greedy"].message == "refused: top_k (it is a parrot)"

@@ -16,6 +16,7 @@ NATIVE: Final = (
     "min_p",
     "repetition_penalty",
     "seed",
+    "logprobs",
 )
 EMULATED: Final = ("n", "stop")
 
@@ -24,7 +25,6 @@ NEGATIVE: Final = "openvino-genai raises an id by it instead, where the id's log
 LACKING: Final = {
     "presence_penalty": NEGATIVE,
     "frequency_penalty": NEGATIVE,
-    "logprobs": "openvino-genai tells the log probability of the chosen id alone",
     "logit_bias": "openvino-genai has no bias of single ids",
     "top_logprobs": "openvino-genai tells the log probability of the chosen id alone",
     "response_format": "openvino-genai's grammars are not those of this server",

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from enginebay_core.api import SamplingParams
+from enginebay_core.compare.tolerance import unseen_noise_bound
 from enginebay_core.testing.bench import Answer, Bench
+from enginebay_core.testing.candidates import DRAWS, HEAD, draws, first_choices, first_ids
 from enginebay_core.testing.expect import expect
 from enginebay_core.testing.marks import needs, proves
 from enginebay_core.testing.material import top_count, witness_prompts
 
-DRAWS = 320
-HEAD = 4
 COLD = 0.2
+WARM = 3.0
 
 
 class Distribution:
     @proves("top_k")
-    @needs("top_logprobs")
+    @needs("logprobs")
     def test_top_k_keeps_k(self, bench: Bench) -> None:
         """With top_k=4 and a flat temperature, just the four best ids come, and all four.
 
@@ -34,7 +34,7 @@ class Distribution:
         expect(not flat or seen == allowed, f"{sorted(allowed - seen)!r} never came in {DRAWS}")
 
     @proves("top_p")
-    @needs("top_logprobs")
+    @needs("logprobs")
     def test_top_p_keeps_the_nucleus(self, bench: Bench) -> None:
         """Only ids of the nucleus come: the fewest best that together reach top_p.
 
@@ -50,7 +50,7 @@ class Distribution:
         expect_seen(seen, best[:3], f"top_p={share:.4f}")
 
     @proves("min_p")
-    @needs("top_logprobs")
+    @needs("logprobs")
     def test_min_p_keeps_the_likely(self, bench: Bench) -> None:
         """Only ids at least min_p times as likely as the best come.
 
@@ -67,7 +67,7 @@ class Distribution:
         expect_seen(seen, best[:3], f"min_p={share:.4f}")
 
     @proves("temperature")
-    @needs("top_logprobs")
+    @needs("logprobs")
     def test_temperature_sets_the_odds(self, bench: Bench) -> None:
         """How often the best ids come is what their logprobs, divided by the temperature, say.
 
@@ -88,6 +88,28 @@ class Distribution:
             low - spread < share < high + spread,
             f"temperature={temperature:.2f}: the {HEAD} best ids came in {share:.0%} of "
             f"{len(counted)} draws, expected {low:.0%} to {high:.0%}",
+        )
+
+    @proves("logprobs")
+    @needs("temperature")
+    def test_logprobs_say_how_often_ids_come(self, bench: Bench) -> None:
+        """At temperature 1 ids come as often as their logprobs say, and at another temperature
+        each has the same one.
+
+        A failure usually means logprobs of the logits as temperature and top_p have left them.
+        Repair: log-softmax of the raw logits, at the id that was chosen.
+        """
+        prompt, _ = first_choices(bench)
+        plain = draws(bench, prompt, temperature=1.0)
+        known = agreed(bench, [*plain, *draws(bench, prompt, temperature=WARM)])
+        head = sorted(known, key=lambda token: -known[token])[:HEAD]
+        expected = sum(math.exp(known[token]) for token in head)
+        share = sum(token in head for token, _ in plain) / len(plain)
+        spread = 5 * math.sqrt(expected * max(0.0, 1 - expected) / len(plain)) + 0.01
+        expect(
+            abs(share - expected) < spread,
+            f"the {len(head)} best ids came in {share:.0%} of {len(plain)} draws, their logprobs "
+            f"say {expected:.0%}",
         )
 
     @proves("presence_penalty")
@@ -111,29 +133,21 @@ class Distribution:
         expect_penalty(bench, "frequency_penalty", float)
 
 
-def first_choices(bench: Bench) -> tuple[tuple[int, ...], list[tuple[int, float]]]:
-    """A prompt whose first id is the least certain, with its candidates and their logprobs."""
-    if top_count(bench) <= HEAD:
-        bench.skip(f"top_logprobs of at most {top_count(bench)} tell too little")
-    found = bench.kept.get("first choices")
-    if found is None:
-        sampling = bench.greedy(logprobs=top_count(bench))
-        prompts = witness_prompts(bench, 16)
-        answers = bench.together([bench.ask(prompt, 1, sampling=sampling) for prompt in prompts])
-        told = [[(e.id, e.logprob) for e in answer.logprobs[0][1:]] for answer in answers]
-        found = bench.kept["first choices"] = min(
-            zip(prompts, told, strict=True), key=lambda pair: pair[1][0][1] - pair[1][3][1]
+def agreed(bench: Bench, drawn: list[tuple[int, float]]) -> dict[int, float]:
+    """One logprob per id, and no more of them than there can be."""
+    __tracebackhide__ = True
+    noise = max(0.05, unseen_noise_bound(bench.limits.facts))
+    known: dict[int, float] = {}
+    for token, logprob in drawn:
+        first = known.setdefault(token, logprob)
+        expect(
+            abs(first - logprob) <= noise,
+            f"after one prompt id {token} has the logprob {first:.3f}, and {logprob:.3f} at "
+            "another time or temperature",
         )
-    prompt, best = found
-    return prompt, best
-
-
-def first_ids(bench: Bench, prompt: tuple[int, ...], **fields: Any) -> list[int]:
-    """The first id, drawn with many seeds. Remembered for the fields that were asked."""
-    requests = [
-        bench.ask(prompt, 1, sampling=SamplingParams(seed=seed, **fields)) for seed in range(DRAWS)
-    ]
-    return [answer.ids[0] for answer in bench.together(requests)]
+    total = sum(math.exp(logprob) for logprob in known.values())
+    expect(total < 1 + noise, f"the probabilities of distinct ids add up to {total:.3f}")
+    return known
 
 
 def share_of_the_head(logprobs: list[float], temperature: float) -> tuple[float, float]:
