@@ -84,10 +84,10 @@ def wait_until_healthy(server: subprocess.Popen[bytes], port: int, seconds: floa
     raise AssertionError(f"the server was not healthy within {seconds:g} seconds")
 
 
-def greet(port: int) -> dict[str, Any]:
+def greet(port: int, model: str = "pocket") -> dict[str, Any]:
     """The bundled model's answer to a greeting, as the API gives it."""
     messages = [{"role": "user", "content": "Hello! Who are you?"}]
-    body = json.dumps({"model": "pocket", "messages": messages, "temperature": 0}).encode()
+    body = json.dumps({"model": model, "messages": messages, "temperature": 0}).encode()
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,19 @@ from tests.server.conftest import Config, Running
 from enginebay_core.api import EngineBayError
 from enginebay_core.environments import interpreter_of
 from enginebay_core.plugins import BACKENDS, list_plugins
+from enginebay_pocket.recipe.phrases import table
 from enginebay_server.models import State
 
+AT_ONCE = 8
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "five-engines.toml"
-QUESTIONS = ["你好!请介绍一下你自己。", "Hello! Who are you?", "What is EngineBay?"]
+
+
+def questions() -> list[str]:
+    """All that the bundled model is scored by, and no more: each has one right beginning."""
+    held = table("heldout")
+    asked = [texts for topic in held["topics"].values() for texts in topic.values()]
+    asked += held["honesty"].values()
+    return [text for texts in asked for text in texts]
 
 
 @pytest.mark.environments
@@ -28,10 +38,12 @@ def test_five_engines_answer_alike(
     require_backends(set(config["models"]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # exports go there
     server = start(config)
-    for question in QUESTIONS:
-        answers = {name: answer(server, name, question) for name in config["models"]}
-        assert len(set(answers.values())) == 1, answers
-        assert all(answers.values())
+    asked = questions()
+    assert len(asked) > 100
+    answers = {name: answer_all(server, name, asked) for name in config["models"]}
+    for question, *said in zip(asked, *answers.values(), strict=True):
+        assert len(set(said)) == 1, (question, dict(zip(answers, said, strict=True)))
+        assert said[0], question
     states = {name: server.models.entry(name).state for name in config["models"]}
     assert set(states.values()) == {State.READY}
 
@@ -47,6 +59,11 @@ def require_backends(names: set[str]) -> None:
         interpreter_of("optimum", "the server")
     except EngineBayError as error:
         pytest.skip(str(error))
+
+
+def answer_all(server: Running, model: str, asked: list[str]) -> list[str]:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(lambda question: answer(server, model, question), asked))
 
 
 def answer(server: Running, model: str, question: str) -> str:
