@@ -17,7 +17,8 @@ from enginebay_core.api import (
     noise_key,
     sample_row,
 )
-from enginebay_core.api.numpy_sampling import adjust, keep_top_k, keep_top_p, survivors
+from enginebay_core.api.highest import keep_top_k
+from enginebay_core.api.numpy_sampling import adjust, keep_top_p, survivors
 
 Floats = npt.NDArray[np.float32]
 LOGITS = np.array([1.0, 4.0, -2.0, 3.0, 3.0, 0.0], dtype=np.float32)
@@ -160,6 +161,53 @@ def test_each_row_reads_its_own_logits() -> None:
 
 def test_keep_top_k_is_sorted() -> None:
     assert keep_top_k(np.array([3.0, 1.0, 2.0]), 2).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 30.0])
+@pytest.mark.parametrize("size", [1, 7, 64, 1000, 20_011])
+def test_keep_top_k_is_what_sorting_gives(size: int, spread: float) -> None:
+    """Whole numbers, so that many are equal; the highest in one place, as far as they go."""
+    values = np.round(np.random.default_rng(size).normal(0, spread, size)).astype(np.float32)
+    values[: size // 3] = np.sort(values[: size // 3])
+    order = np.argsort(-values, kind="stable")
+    for count in {1, min(2, size), max(1, size // 7), size}:
+        assert keep_top_k(values, count).tolist() == sorted(order[:count].tolist())
+
+
+def test_penalties_count_each_id_once_however_long_the_output() -> None:
+    draw = np.random.default_rng(5)
+    logits = draw.normal(0, 3, 500).astype(np.float32)
+    prompt, said = draw.integers(0, 500, 20).tolist(), draw.integers(0, 500, 300).tolist()
+    params = SamplingParams(
+        repetition_penalty=1.3, frequency_penalty=0.25, presence_penalty=0.5, seed=0
+    )
+    memory, output = SamplerMemory(), list[int]()
+    for token in said:
+        output.append(token)
+        grown = adjust(logits, SampleRow(0, params, prompt, output, memory=memory))
+    counts = np.bincount(said, minlength=500)
+    wanted = logits.copy()
+    seen = np.union1d(prompt, said)
+    wanted[seen] = np.where(wanted[seen] > 0, wanted[seen] / np.float32(1.3), wanted[seen] * 1.3)
+    wanted -= (0.25 * counts + 0.5 * (counts > 0)).astype(np.float32)
+    assert grown == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"top_k": 5}, {"top_p": 0.9}, {"min_p": 0.1}, {"temperature": 0}]
+)
+@pytest.mark.parametrize("vocabulary", [40, 3000, 90_000])
+def test_a_row_of_no_numbers_takes_no_other_with_it(
+    vocabulary: int, fields: dict[str, Any]
+) -> None:
+    """As where one sequence overflows: its ids mean nothing, its neighbours' are theirs."""
+    logits = np.random.default_rng(3).normal(0, 3, (3, vocabulary)).astype(np.float32)
+    logits[1] = np.nan
+    logits[1, :9] = -np.inf
+    rows = [SampleRow(i, SamplingParams(**{"seed": 4, **fields}), (1,), ()) for i in range(3)]
+    first, spoilt, last = NumpySampling().sample(logits, rows)
+    assert [first, last] == [sample_row(logits[i], rows[i]) for i in (0, 2)]
+    assert 0 <= spoilt.id < vocabulary
 
 
 @pytest.mark.parametrize(

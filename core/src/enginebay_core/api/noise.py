@@ -7,11 +7,17 @@ change it. Built from 32-bit integer steps that every array library can repeat e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from enginebay_core.api.highest import floor_of_highest
+
+Ids: TypeAlias = npt.NDArray[np.int64]
+Scores: TypeAlias = npt.NDArray[np.float64]
+Words: TypeAlias = npt.NDArray[np.uint32]
 
 NOISE_MULTIPLIERS: Final = (0x7FEB352D, 0x846CA68B)
 """Of the 32-bit mixer ``lowbias32`` (Chris Wellons, nullprogram.com, 2018)."""
@@ -44,62 +50,87 @@ def gumbel_argmax(
     key: tuple[int, int], ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
 ) -> int:
     """The id with the highest ``scores + gumbel(key, ids)``, the first of equals."""
-    return int(ids[_argmax([key], ids[None], scores[None])[0]])
+    words = _words(np.array([key], np.uint32), ids[None])
+    return int(ids[_argmax(words, scores[None], lambda flat: scores[flat])[0]])
 
 
 def gumbel_argmax_rows(
-    keys: Sequence[tuple[int, int]], scores: npt.NDArray[np.float64]
+    keys: Sequence[tuple[int, int]], logits: npt.NDArray[Any], temperatures: Sequence[float]
 ) -> list[int]:
-    """The same for ``scores`` of shape (rows, vocabulary), each row with its own key."""
-    best: list[int] = _argmax(keys, np.arange(scores.shape[1])[None], scores).tolist()
-    return best
-
-
-def _argmax(
-    keys: Sequence[tuple[int, int]], ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
-    """Places in the rows of ``scores``; ``ids`` has one row for each, or one for all."""
-    words = _words(np.array(keys, np.uint32), ids)
-    able = _able(words, scores)
-    rows, places = np.nonzero(able)
-    totals = scores[able] + _gumbel(words[able])
-    highest = np.maximum.reduceat(totals, np.flatnonzero(np.diff(rows, prepend=-1)))
-    winners = np.flatnonzero(totals == highest[rows])
-    _, first = np.unique(rows[winners], return_index=True)
-    best: npt.NDArray[np.int64] = places[winners[first]]
-    return best
-
-
-def _able(words: npt.NDArray[np.uint32], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """What could win. Over a whole vocabulary the logarithms are most of the work, so they are
-    spared where an id cannot: to beat the ``best`` of the likely ones, another needs -log(u) <
-    exp(score - best), where its score is at most ``least``, and 1 - u is less than -log(u).
+    """The same for ``logits`` of shape (rows, vocabulary), each row with a key of its own, and a
+    temperature, by which each logit's distance from the best one is divided.
     """
-    if scores.shape[1] <= FEW:
-        return np.ones(scores.shape, np.bool_)
-    likely = np.argpartition(scores, -FEW, axis=1)[:, -FEW:]
-    high = np.take_along_axis(scores, likely, 1)
-    best = (high + _gumbel(np.take_along_axis(words, likely, 1))).max(1)
-    chance = np.exp(np.minimum(high.min(1) - best, 0.0))
-    lucky = np.maximum(0.0, (1.0 - chance) * 2.0**32 - 1).astype(np.uint32)
-    able: npt.NDArray[np.bool_] = words >= lucky[:, None]
-    np.put_along_axis(able, likely, True, 1)
-    return able
+    best, divisors = logits.max(axis=1).astype(np.float64), np.array(temperatures)
+
+    def score(flat: Ids) -> Scores:
+        rows = flat // logits.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores: Scores = (logits.ravel()[flat] - best[rows]) / divisors[rows]
+        return scores
+
+    words = _words(np.array(keys, np.uint32), np.arange(logits.shape[1], dtype=np.uint32)[None])
+    places: list[int] = _argmax(words, logits, score).tolist()
+    return places
 
 
-def _gumbel(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+def _argmax(words: Words, heights: npt.NDArray[Any], score: Callable[[Ids], Scores]) -> Ids:
+    """For each row the first place with the highest score and noise in sum. Scores, which are
+    asked for by flat places, are in the order of ``heights``. Over a whole vocabulary they and the
+    logarithms are most of the work, so they are spared where an id cannot win.
+    """
+    if heights.shape[1] <= 2 * FEW:
+        return _race(words, np.ones(heights.shape, np.bool_), score).places
+    floor = np.maximum(floor_of_highest(heights, FEW), np.finfo(heights.dtype).min)
+    able = ~(heights < floor[:, None])
+    likely = _race(words, able, score)
+    able |= words >= _luck(likely.lowest - likely.best)[:, None]
+    return _race(words, able, score).places
+
+
+class _Race(NamedTuple):
+    """Per row: where the winner is, its total, and the lowest score that took part."""
+
+    places: Ids
+    best: Scores
+    lowest: Scores
+
+
+def _race(words: Words, able: npt.NDArray[np.bool_], score: Callable[[Ids], Scores]) -> _Race:
+    """Among those who are ``able``, of whom each row has one at least."""
+    flat = np.flatnonzero(able)
+    rows, places = np.divmod(flat, able.shape[1])
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    scores = score(flat)
+    totals = scores + _gumbel(words.ravel()[flat])
+    best = np.maximum.reduceat(totals, starts)
+    winners = np.flatnonzero(~(totals < best[rows]))
+    _, first = np.unique(rows[winners], return_index=True)
+    return _Race(places[winners[first]], best, np.minimum.reduceat(scores, starts))
+
+
+def _luck(lead: Scores) -> Words:
+    """The least word that could make up for ``lead``, a score less the total to beat: -log(u) must
+    be less than exp(lead), and 1 - u is less than -log(u).
+    """
+    chance = np.exp(np.fmin(lead, 0.0))
+    least: Words = np.maximum(0.0, (1 - chance) * 2.0**32 - 1).astype(np.uint32)
+    return least
+
+
+def _gumbel(words: Words) -> Scores:
     """From 32 random bits; their uniform number lies in (0, 1), both ends excluded."""
     uniform = (words.astype(np.float64) + 0.5) * 2.0**-32
-    noise: npt.NDArray[np.float64] = -np.log(-np.log(uniform))
+    noise: Scores = -np.log(-np.log(uniform))
     return noise
 
 
-def _words(keys: npt.NDArray[np.uint32], ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+def _words(keys: Words, ids: Ids | Words) -> Words:
     """32 random bits for each id, of shape (keys, ids)."""
-    words = ids.astype(np.uint32) ^ keys[:, :1]
-    _mix32(words)
+    words = ids.astype(np.uint32, copy=False) ^ keys[:, :1]
+    spare = np.empty_like(words)
+    _mix32(words, spare)
     words += keys[:, 1:]
-    _mix32(words)
+    _mix32(words, spare)
     return words
 
 
@@ -109,10 +140,12 @@ def _mix64(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def _mix32(value: npt.NDArray[np.uint32]) -> None:
-    """In place. Overflow of uint32 arrays wraps, which is what the mixer wants."""
-    value ^= value >> np.uint32(16)
+def _mix32(value: Words, spare: Words) -> None:
+    """In place, ``spare`` being of the same shape. Overflow of uint32 arrays wraps, which is what
+    the mixer wants.
+    """
+    value ^= np.right_shift(value, np.uint32(16), out=spare)
     value *= np.uint32(NOISE_MULTIPLIERS[0])
-    value ^= value >> np.uint32(15)
+    value ^= np.right_shift(value, np.uint32(15), out=spare)
     value *= np.uint32(NOISE_MULTIPLIERS[1])
-    value ^= value >> np.uint32(16)
+    value ^= np.right_shift(value, np.uint32(16), out=spare)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from enginebay_core.api.highest import keep_top_k
 from enginebay_core.api.noise import gumbel_argmax, gumbel_argmax_rows, noise_key
 from enginebay_core.api.sampling import (
     Sampled,
@@ -59,6 +60,9 @@ def sample_row(logits: Floats, row: SampleRow) -> Sampled:
 
 
 def _sample_greedy(logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
+    """Row by row where rows are long: picking them out is a copy, which costs more than looking."""
+    if logits.shape[1] > IN_CACHE // 4:
+        return [Sampled(int(logits[row.index].argmax())) for row in rows]
     best = logits[[row.index for row in rows]].argmax(axis=-1)
     return [Sampled(token) for token in best.tolist()]
 
@@ -70,9 +74,8 @@ def _sample_drawn(logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
     for start in range(0, len(rows), count):
         some = rows[start : start + count]
         keys = [noise_key(row.params.seed or 0, row.choice, len(row.output)) for row in some]
-        temperatures = np.array([row.params.temperature for row in some])
-        scores = _scale(logits[[row.index for row in some]], temperatures[:, None])
-        chosen += gumbel_argmax_rows(keys, scores)
+        own = logits[some[0].index][None] if count == 1 else logits[[row.index for row in some]]
+        chosen += gumbel_argmax_rows(keys, own, [row.params.temperature for row in some])
     return [Sampled(token) for token in chosen]
 
 
@@ -115,30 +118,47 @@ def adjust(logits: Floats, row: SampleRow) -> Floats:
 def penalize(logits: Floats, row: SampleRow) -> None:
     """Apply the three penalties to ``logits`` in place."""
     params, counts = row.params, count_ids(row.memory, row, logits.size)
+    held = counts.held
     if params.repetition_penalty != 1:
-        seen = np.flatnonzero(counts.prompt | (counts.output > 0))
-        factor = np.float32(params.repetition_penalty)
-        logits[seen] = np.where(logits[seen] > 0, logits[seen] / factor, logits[seen] * factor)
-    logits -= np.float32(params.frequency_penalty) * counts.output
-    logits -= np.float32(params.presence_penalty) * (counts.output > 0)
+        factor, own = np.float32(params.repetition_penalty), logits[held]
+        logits[held] = np.where(own > 0, own / factor, own * factor)
+    times = counts.output[held]
+    logits[held] -= np.float32(params.frequency_penalty) * times
+    logits[held] -= np.float32(params.presence_penalty) * (times > 0)
 
 
 class Counts:
-    """Which ids a sequence holds so far: ``prompt`` as flags, ``output`` as counts."""
+    """Which ids a sequence holds so far: each of them once in ``held``, and in ``output`` how
+    often it came in the output.
+    """
 
-    __slots__ = ("output", "prompt", "taken")
+    __slots__ = ("_count", "_held", "output", "taken")
 
     def __init__(self, prompt: Sequence[int], vocab_size: int) -> None:
-        self.prompt = np.zeros(vocab_size, dtype=np.bool_)
-        self.prompt[list(prompt)] = True
+        distinct = np.unique(np.array(prompt, np.int64))
+        self._count = distinct.size
+        self._held = np.resize(distinct, 2 * distinct.size + 64)
         self.output = np.zeros(vocab_size, dtype=np.int32)
         self.taken = 0
+
+    @property
+    def held(self) -> Ids:
+        return self._held[: self._count]
 
     def take(self, output: Sequence[int]) -> None:
         """Count what has been added to ``output`` since the last call."""
         for position in range(self.taken, len(output)):
-            self.output[output[position]] += 1
+            token = output[position]
+            if not self.output[token] and token not in self.held:
+                self._hold(token)
+            self.output[token] += 1
         self.taken = len(output)
+
+    def _hold(self, token: int) -> None:
+        if self._count == self._held.size:
+            self._held = np.resize(self._held, 2 * self._count)
+        self._held[self._count] = token
+        self._count += 1
 
 
 def count_ids(memory: SamplerMemory, row: SampleRow, vocab_size: int) -> Counts:
@@ -171,32 +191,28 @@ def survivors(logits: Floats, params: SamplingParams) -> tuple[Ids, npt.NDArray[
     """The ids that temperature, top_k, top_p and min_p leave, ascending, and their scaled
     logits. The most likely id always survives.
     """
-    scores = _scale(logits, params.temperature)
-    ids: Ids = np.arange(scores.size)
-    if 0 < params.top_k < scores.size:
-        ids = keep_top_k(scores, params.top_k)
+    if 0 < params.top_k < logits.size:
+        ids = keep_top_k(logits, params.top_k)  # the temperature leaves the order as it is
+        scores = _scale(logits[ids], params.temperature)
+    else:
+        ids = np.arange(logits.size)
+        scores = _scale(logits, params.temperature)
     if params.top_p < 1:
-        ids = ids[keep_top_p(scores[ids], params.top_p)]
+        left = keep_top_p(scores, params.top_p)
+        ids, scores = ids[left], scores[left]
     if params.min_p > 0:
-        ids = ids[np.exp(scores[ids]) >= params.min_p]
-    return ids, scores[ids]
+        left = keep_min_p(scores, params.min_p)
+        ids, scores = ids[left], scores[left]
+    return ids, scores
 
 
-def _scale(logits: Floats, temperature: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _scale(logits: Floats, temperature: float) -> npt.NDArray[np.float64]:
     """Below the best, which is 0, and divided by the temperature."""
-    with np.errstate(over="ignore"):  # at a temperature near 0 all but the best end at -inf
-        scores: npt.NDArray[np.float64] = logits.astype(np.float64)
-        scores -= logits.max(axis=-1, keepdims=True)
+    # at a temperature near 0 all but the best end at -inf; all may be banned
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores: npt.NDArray[np.float64] = np.subtract(logits, logits.max(), dtype=np.float64)
         scores /= temperature
     return scores
-
-
-def keep_top_k(scores: npt.NDArray[np.float64], count: int) -> Ids:
-    """Ascending positions of the ``count`` highest scores; at the edge the lowest position wins."""
-    edge = np.partition(scores, scores.size - count)[scores.size - count]
-    above = np.flatnonzero(scores > edge)
-    level = np.flatnonzero(scores == edge)[: count - above.size]
-    return np.sort(np.concatenate([above, level]))
 
 
 def keep_top_p(scores: npt.NDArray[np.float64], mass: float) -> Ids:
@@ -212,6 +228,13 @@ def keep_top_p(scores: npt.NDArray[np.float64], mass: float) -> Ids:
         if summed[-1] >= wanted or top.size == scores.size:
             break
     return np.sort(order[: int(np.searchsorted(summed, wanted)) + 1])
+
+
+def keep_min_p(scores: npt.NDArray[np.float64], share: float) -> Ids:
+    """Ascending positions of what is at least ``share`` times as likely as the best, which is 0."""
+    near = np.flatnonzero(~(scores < np.log(share) - 1e-6))
+    kept: Ids = near[~(np.exp(scores[near]) < share)]
+    return kept
 
 
 def with_logprobs(chosen: int, logits: Floats, wanted: int | None) -> Sampled:
