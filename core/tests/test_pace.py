@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import statistics
+
 from enginebay_core.engine.pace import FEWEST, FIRST_GUESS, MOST, PATIENCE, STALE, Pace
 
 WEIGHTS, PER_ID = 0.1, 0.001
@@ -61,6 +64,20 @@ def test_a_prompt_that_runs_apart_pays_for_the_weights_once_more() -> None:
         decode = ran(pace, 8, 0)
         gap = decode + ran(pace, 0, pace.prompt_ids(decoding=True))
     assert 2 * decode < gap <= (1 + PATIENCE) * decode + PER_ID
+
+
+def test_where_costs_vary_a_prompt_gets_less() -> None:
+    """So that the worst of many steps stays under three decode steps too."""
+    noise = random.Random(0)
+    pace = Pace()
+    gaps = []
+    for turn in range(300):
+        ids = pace.prompt_ids(decoding=True) if turn % 10 else 0
+        seconds = WEIGHTS + PER_ID * noise.uniform(0.7, 1.3) * (1 + turn / 300) * ids
+        pace.observe(8, ids, seconds)
+        gaps.append(seconds)
+    assert max(gaps[10:]) < 3 * WEIGHTS
+    assert statistics.fmean(gaps) > 2 * WEIGHTS  # and the prompt gets on
 
 
 def test_dear_prompts_still_get_on() -> None:

@@ -13,6 +13,10 @@ FIRST_GUESS = 32
 SWIFTNESS = 0.3
 """Weight of the newest observation: costs drift with the context's length."""
 
+CAUTION = 2.0
+"""So many times its usual deviation is added to what a prompt is expected to cost, as TCP does with
+the time of an answer (RFC 6298): it is the worst gap that is noticed, not the usual one."""
+
 STALE = 32
 """Steps with prompts after which one without is due: under steady arrivals there would be none to
 tell what decoding costs."""
@@ -34,8 +38,8 @@ class Pace:
         self._patience = PATIENCE - 1 if apart else PATIENCE
         self._mixed = not apart
         self._age = STALE  # of what is known of decoding, in steps with prompts
-        self._decode: float | None = None
-        self._per_id: float | None = None
+        self._decode = _Cost()
+        self._per_id = _Cost()
 
     def observe(self, decode_rows: int, prompt_ids: int, seconds: float) -> None:
         """Take note of a step that was run. A prompt's cost is what it adds to a decode step: one
@@ -44,10 +48,10 @@ class Pace:
         if self._mixed and decode_rows:
             self._age = self._age + 1 if prompt_ids else 0
         if decode_rows and not prompt_ids:
-            self._decode = _blend(self._decode, seconds)
-        elif prompt_ids >= FEWEST and self._decode is not None:
-            added = max(seconds - self._decode, 1e-7)
-            self._per_id = _blend(self._per_id, added / prompt_ids)
+            self._decode.observe(seconds)
+        elif prompt_ids >= FEWEST and self._decode.known:
+            added = max(seconds - self._decode.mean, 1e-7)
+            self._per_id.observe(added / prompt_ids)
 
     def prompt_ids(self, decoding: bool) -> int:
         """How many to run in the next step; 0 when it is time to see what decoding alone costs."""
@@ -55,18 +59,34 @@ class Pace:
             return MOST
         if self._mixed and self._age >= STALE:
             return 0
-        if self._decode is None or self._per_id is None:
+        if not (self._decode.known and self._per_id.known):
             return FIRST_GUESS
-        return max(FEWEST, min(MOST, int(self._patience * self._decode / self._per_id)))
+        fitting = self._patience * self._decode.mean / self._per_id.careful
+        return max(FEWEST, min(MOST, int(fitting)))
 
     @property
     def company(self) -> float:
         """Seconds for which nobody must have come before an idle engine begins; 0 when it is to
         begin at once.
         """
-        wait = COMPANY * (self._decode or 0.0)
+        wait = COMPANY * self._decode.mean
         return wait if wait >= SHORTEST_SLEEP else 0.0
 
 
-def _blend(old: float | None, new: float) -> float:
-    return new if old is None else old + SWIFTNESS * (new - old)
+class _Cost:
+    """Seconds, as a running mean with its running mean deviation."""
+
+    def __init__(self) -> None:
+        self.known = False
+        self.mean = 0.0
+        self._deviation = 0.0
+
+    def observe(self, seconds: float) -> None:
+        off = seconds - self.mean if self.known else 0.0
+        self.mean = self.mean + SWIFTNESS * off if self.known else seconds
+        self._deviation += SWIFTNESS * (abs(off) - self._deviation)
+        self.known = True
+
+    @property
+    def careful(self) -> float:
+        return self.mean + CAUTION * self._deviation
