@@ -76,7 +76,24 @@ def test_a_port_in_use_is_one_message(tmp_path: Path) -> None:
     assert child.returncode == 2
     assert child.stdout == ""
     assert child.stderr.startswith(f"enginebay: cannot listen on 127.0.0.1 port {port}")
+    assert "set server.port to another" in child.stderr
     assert len(child.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["300.1.1.1", "192.0.2.1"])  # no address; one of nobody's
+def test_a_host_that_is_not_here_is_named(tmp_path: Path, host: str) -> None:
+    child = subprocess.run(
+        [*ENGINEBAY, "serve", "--host", host, "--port", "0", "--set", "server.auth=none"],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (child.returncode, child.stdout) == (2, "")
+    assert child.stderr.startswith(f"enginebay: cannot listen on {host} port 0")
+    assert child.stderr.endswith("set server.host to an address of this machine\n")
 
 
 def test_the_console_script_is_the_same_command() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
@@ -22,6 +23,7 @@ from enginebay_core.api import (
     SamplingParams,
 )
 from enginebay_core.placement import RunningModel
+from enginebay_core.placement.process.child import ChildFormat
 from enginebay_core.placement.process.environment import child_environment
 from enginebay_core.plugins import BACKENDS
 from enginebay_core.testing.traces import left_since, traces
@@ -272,3 +274,12 @@ async def test_an_engine_with_its_own_scheduler(
         assert (site / "left").read_text().split()[-1] == "99"
     with pytest.raises(ConfigError, match="queues by itself"), opened("own", queue={"length": 3}):
         pass
+
+
+def test_what_is_no_information_says_its_level() -> None:
+    """The server's own log says the rest, and that it is information."""
+    shown = [
+        ChildFormat().format(logging.LogRecord("x", level, "x.py", 1, "hello", None, None))
+        for level in (logging.INFO, logging.WARNING)
+    ]
+    assert shown == ["hello", "WARNING hello"]

@@ -262,6 +262,9 @@ def load_with_template(
 
 
 def test_a_missing_tokenizer_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"is no model: it has neither config\.json nor tokeni"):
+        hf_tokenizer.load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match=r"tokenizer\.json is missing.*fast tokenizers"):
         hf_tokenizer.load(tmp_path)
 

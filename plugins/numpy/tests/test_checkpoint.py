@@ -82,7 +82,7 @@ def test_shards_hold_the_same_model(checkpoint: Path) -> None:
     (checkpoint / INDEX).write_text(json.dumps({"weight_map": files}))
     assert np.array_equal(logits(checkpoint), expected)
     (checkpoint / "model-1.safetensors").unlink()
-    assert "model-1.safetensors cannot be read: No such file" in refusal(checkpoint)
+    assert "model-1.safetensors is missing" in refusal(checkpoint)
 
 
 def test_an_untied_head_is_used(checkpoint: Path) -> None:
@@ -147,12 +147,12 @@ def test_missing_and_damaged_files_are_named(checkpoint: Path) -> None:
     (checkpoint / MODEL).write_bytes(content[:-100])
     assert "model.safetensors is damaged or cut short" in refusal(checkpoint)
     (checkpoint / MODEL).unlink()
-    assert "model.safetensors cannot be read: No such file" in refusal(checkpoint)
+    assert "model.safetensors is missing; name the directory" in refusal(checkpoint)
     (checkpoint / CONFIG).write_text('{"architectures": [')
     assert "config.json is not JSON" in refusal(checkpoint)
     (checkpoint / CONFIG).write_text("[]")
     assert "config.json is not a JSON object" in refusal(checkpoint)
-    assert "cannot be read: No such file" in refusal(checkpoint / "nowhere")
+    assert "config.json is missing; name the directory" in refusal(checkpoint / "nowhere")
 
 
 def test_an_index_without_a_map_is_refused(checkpoint: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -69,9 +70,15 @@ def listen(settings: ServerSettings) -> socket.socket:
         listener.bind(address)
         listener.listen(2048)
     except OSError as error:
+        nowhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        repair = (
+            "set server.host to an address of this machine"
+            if nowhere
+            else "set server.port to another, or to 0 for a free one"
+        )
         raise ConfigError(
             f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; "
-            "set server.port to another, or to 0 for a free one"
+            f"{repair}"
         ) from None
     return listener
 

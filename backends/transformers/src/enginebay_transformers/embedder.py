@@ -52,7 +52,8 @@ def load_embedder(
     except BaseException:
         model.close()
         raise
-    logger.info("loaded %s: %s", checkpoint.directory.name, dict(embedder.spec.facts))
+    facts = embedder.spec.facts.items()
+    logger.info("loaded: %s", ", ".join(f"{name} {value}" for name, value in facts))
     return embedder
 
 

@@ -30,5 +30,6 @@ def load_engine(
     except BaseException:
         model.close()
         raise
-    logger.info("loaded %s: %s", checkpoint.directory.name, dict(engine.spec.facts))
+    facts = engine.spec.facts.items()
+    logger.info("loaded: %s", ", ".join(f"{name} {value}" for name, value in facts))
     return engine

@@ -166,6 +166,11 @@ def _read_tokenizer(file: Path) -> Tokenizer:
     except ImportError as error:
         raise PluginBroken(f"the tokenizer 'huggingface' needs more: {INSTALL}") from error
     if not file.is_file():
+        if not (file.parent / "config.json").is_file():
+            raise ModelError(
+                f"{file.parent} is no model: it has neither config.json nor {file.name}; name the "
+                "directory that holds them"
+            )
         raise ModelError(
             f"{file} is missing. Only fast tokenizers (tokenizer.json) are read here; name another "
             "tokenizer in the model's config where the checkpoint has a slow one"

@@ -147,7 +147,7 @@ class Tensors:
                 content = deserialize(file.read_bytes())  # type: ignore[no-untyped-call]  # a binding without types
                 self.by_name.update(content)
             except OSError as error:
-                raise ModelError(f"{file} cannot be read: {error.strerror}") from error
+                raise _unreadable(file, error) from error
             except SafetensorError as error:
                 raise ModelError(
                     f"{file} is damaged or cut short ({error}); download it again"
@@ -215,11 +215,17 @@ def _weight_files(model: Path) -> list[Path]:
     return [model / str(name) for name in sorted(set(names.values()))]
 
 
+def _unreadable(file: Path, error: OSError) -> ModelError:
+    if isinstance(error, FileNotFoundError):
+        return ModelError(f"{file} is missing; name the directory that holds the whole checkpoint")
+    return ModelError(f"{file} cannot be read: {error.strerror}")
+
+
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
     except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}") from error
+        raise _unreadable(file, error) from error
     except ValueError as error:
         raise ModelError(f"{file} is not JSON ({error}); download it again") from error
     if not isinstance(content, dict):

@@ -73,11 +73,21 @@ def serve(link: ChildLink, leash: Leash) -> None:
     host.close()
 
 
+class ChildFormat(logging.Formatter):
+    """The server says when, of which model, and that it is information: all else is said here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno == logging.INFO else f"{record.levelname} {text}"
+
+
 def settle() -> None:
     """Signals are the server's to take, who then ends this process; a crash or SIGUSR1 prints
     where every thread is.
     """
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(ChildFormat())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     if hasattr(signal, "SIGUSR1"):
