@@ -86,25 +86,52 @@ import sys
 from pathlib import Path
 from enginebay_core.export import export_model
 from enginebay_core.export.gate import GateClosed
-from enginebay_optimum import downgrade, torch_model
-honest = downgrade.translate
-def lossy(config, known):
-    converted = honest(config, known)
-    converted.pop("rope_theta", None)
-    return converted
-downgrade.translate = lossy
+from enginebay_optimum import downgrade, exporter, torch_model
+{fault}
 try:
     export_model(Path(sys.argv[1]), "optimum", Path(sys.argv[2]), lambda *_: None)
 except GateClosed as closed:
     print("closed:", closed)
 """
 
+LOST_BASE = """
+honest = downgrade.translate
+def lossy(config, known):
+    converted = honest(config, known)
+    converted.pop("rope_theta", None)
+    return converted
+downgrade.translate = lossy
+"""
 
-def test_a_lost_base_closes_the_gate(
-    python: str, save: Callable[..., Path], tmp_path: Path
+DROPPED_MASK = """
+import onnx
+honest = exporter.trace
+def maskless(loaded, out):
+    honest(loaded, out)
+    graph = onnx.load(out / "model.onnx")
+    for node in graph.graph.node:
+        named = ["all_ones" if name == "attention_mask" else name for name in node.input]
+        del node.input[:]
+        node.input.extend(named)
+    one = onnx.helper.make_tensor("one", onnx.TensorProto.INT64, [1], [1])
+    make = onnx.helper.make_node
+    graph.graph.node.insert(0, make("ConstantOfShape", ["mask_shape"], ["all_ones"], value=one))
+    graph.graph.node.insert(0, make("Shape", ["attention_mask"], ["mask_shape"]))
+    onnx.save(graph, out / "model.onnx")
+exporter.trace = maskless
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "case"), [(LOST_BASE, "alone"), (DROPPED_MASK, "ragged batch")], ids=["base", "mask"]
+)
+def test_what_a_conversion_loses_closes_the_gate(
+    fault: str, case: str, python: str, save: Callable[..., Path], tmp_path: Path
 ) -> None:
     """The numpy engine reads the checkpoint by itself, so it sees what the conversion loses."""
-    command = [python, "-I", "-c", PLANT, str(save()), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "closed: the export does not compute what its checkpoint computes" in done.stdout
+    code = PLANT.format(fault=fault)
+    command = [python, "-I", "-c", code, str(save()), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "closed: the export does not compute what its checkpoint computes" in done.stdout, done
+    assert f"in the case '{case}'" in done.stdout
     assert not (tmp_path / "out").exists()
