@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEV = $(PYTHON) dev.py
 
-.PHONY: help serve demo test test-all check pocket bench soak setup
+.PHONY: help serve demo test test-all matrix check pocket bench soak setup
 help:
 	@$(DEV) --help
 serve:
@@ -14,5 +14,5 @@ bench:
 	@$(DEV) bench --quick "$(QUICK)" --args="$(ARGS)"
 soak:
 	@$(DEV) soak --minutes "$(MINUTES)"
-test test-all check pocket setup:
+test test-all matrix check pocket setup:
 	@$(DEV) $@ --args="$(ARGS)"

@@ -58,6 +58,10 @@ PROFILES = {
         ("-e", "./backends/transformers"),
     ),
     "onnx": Profile("ONNX Runtime: about 40 MB", ("-e", "./backends/onnx[cpu]")),
+    "traced": Profile(
+        "what exports more architectures to ONNX: about 5 MB",
+        ("-e", "./backends/onnx[cpu,transformers]"),
+    ),
     "openvino": Profile("OpenVINO: about 100 MB", ("-e", "./backends/openvino[runtime]")),
     "optimum": Profile("next to nothing: it runs elsewhere", ("-e", "./backends/optimum")),
     "dev": Profile(
@@ -137,10 +141,23 @@ def test(arguments: argparse.Namespace) -> int:
 
 
 def test_all(arguments: argparse.Namespace) -> int:
-    """All of ``test``, then what makes environments of its own; pytest names what it skipped."""
+    """All of ``test``, then what makes environments of its own; pytest names what it skipped. At
+    last the page of the matrix, unless ``--args`` chose some tests.
+    """
     install(list(PROFILES), arguments.torch_index)
     make_environments(list(PROFILES), arguments.torch_index)
-    return pytest("-rs", *shlex.split(arguments.args))
+    tested = pytest("-rs", *shlex.split(arguments.args))
+    return tested if arguments.args else prove("--check") or tested
+
+
+def matrix(arguments: argparse.Namespace) -> int:
+    install(list(PROFILES), arguments.torch_index)
+    make_environments(list(PROFILES), arguments.torch_index)
+    return prove(*shlex.split(arguments.args))
+
+
+def prove(*arguments: str) -> int:
+    return run([BIN / "python", "-m", "tests.matrix", *arguments])
 
 
 def pytest(*arguments: str) -> int:
@@ -202,6 +219,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "demo": (demo, "start a server, stream two answers through the OpenAI SDK, stop it"),
     "test": (test, "all tests that run in one environment"),
     "test-all": (test_all, "those, and the tests that make environments of their own"),
+    "matrix": (matrix, "prove what every backend claims; writes docs/matrix.md"),
     "check": (check, "ruff, mypy --strict, import-linter and the docs build"),
     "pocket": (pocket, "train the bundled model again"),
     "bench": (bench, "measure speed beside other servers; writes docs/benchmarks/results.md"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.docs.pages import read
 from tests.packaging.conftest import ROOT, run, wheel
 
 from enginebay_core.api import StepBatch, StepRow
@@ -104,3 +107,25 @@ def test_the_three_line_class_passes(author: Author) -> None:
     outcome = author.run("-m", "pytest", "-p", "no:cacheprovider", "tests")
     assert re.search(r"\d+ passed", outcome), outcome
     assert "failed" not in outcome, outcome
+
+
+@pytest.mark.environments  # most of it is pip, and the kit in two placements
+def test_the_ci_of_the_kits_page_proves_it(package: Path, wheels: Path, tmp_path: Path) -> None:
+    [job] = read("docs/contract-kit.md").blocks("yaml")
+    assert len(job.splitlines()) == 15
+    steps = re.findall(r"^ +- run: (.+)$", job, re.MULTILINE)
+    assert len(steps) == 2
+    run([sys.executable, "-m", "venv", str(tmp_path / "venv")])
+    environment = {
+        **os.environ,
+        "CORE": f"file://{wheel(wheels, 'enginebay-core')}",
+        "PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}",
+        "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+    }
+    for step in steps:
+        command = step.replace("tests/model", str(POCKET))
+        run(["bash", "-ec", command], cwd=package, env=environment)
+    report = json.loads((package / "contract.json").read_text())
+    assert (report["version"], report["backend"]) == (1, "mine")
+    assert {check["placement"] for check in report["checks"]} == {"inline", "process"}
+    assert {field["proof"] for field in report["fields"].values()} == {"proved"}

@@ -7,7 +7,6 @@ from enginebay_server.routes import (
     explain,
     health,
     home,
-    metrics,
     models,
     responses,
     tokens,
@@ -16,7 +15,6 @@ from enginebay_server.routes import (
 ROUTERS = (
     home.router,
     health.router,
-    metrics.router,
     models.router,
     chat.router,
     completions.router,

@@ -74,8 +74,7 @@ async def _begin(
             shown = shown or await service.prompts.spell(list(prompt), model, place)
             echoes += [shown] * fields.n
     choices = (plain_choice(i, model, admitted.stop, run) for i, run in enumerate(runs))
-    fingerprint = service.models.fingerprint(fields.model)
-    answer = Answer(new_id("cmpl"), model.name, prompt_tokens, tuple(choices), fingerprint)
+    answer = Answer(new_id("cmpl"), model.name, prompt_tokens, tuple(choices))
     return admitted, answer, tuple(echoes)
 
 
