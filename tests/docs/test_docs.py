@@ -20,7 +20,7 @@ from enginebay_core.plugins import GROUPS
 from enginebay_server.cli.app import app
 
 PAGES = list(all_pages())
-FOLDERS = ("core", "server", "backends", "plugins", "tests", "docs")
+FOLDERS = ("core", "server", "backends", "plugins", "tests", "docs", "deploy")
 NAMED = re.compile(rf"(?:{'|'.join(FOLDERS)})/[\w./-]+(?:::\w+)?")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 

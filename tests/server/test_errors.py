@@ -46,7 +46,7 @@ def test_a_wrong_path_says_which_was_meant(toys: Running, path: str, meant: str)
     assert f"did you mean {meant}?" in error_of(answer)["message"]
 
 
-@pytest.mark.parametrize("path", ["/" + "zq" * 3000, "/docs", "/v1/metrics"])
+@pytest.mark.parametrize("path", ["/" + "zq" * 3000, "/docs", "/v1/zqzq"])
 def test_a_path_like_no_other(toys: Running, path: str) -> None:
     answer = toys.http.get(toys.root + path)
     assert answer.status_code == 404

@@ -14,17 +14,21 @@ from enginebay_core.placement import RunningModel
 from enginebay_core.text import open_streamer
 from enginebay_server.choice import Choice, Delta
 from enginebay_server.logprobs import Ledger
+from enginebay_server.metrics import Tally
 from enginebay_server.parsers import CallReading, Dialect, PlainReader, open_reader
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``prompt_tokens`` counts each prompt once, however many choices it has."""
+    """``prompt_tokens`` counts each prompt once, however many choices it has. ``fingerprint`` is
+    the model's ``system_fingerprint``.
+    """
 
     id: str
     model: str
     prompt_tokens: int
     choices: tuple[Choice, ...]
+    fingerprint: str | None = None
     created: int = field(default_factory=lambda: int(time.time()))
 
     def deltas(self) -> AsyncGenerator[Delta, None]:
@@ -39,6 +43,17 @@ class Answer:
         completion = sum(choice.completion_tokens for choice in self.choices)
         cached = sum(choice.cached_tokens for choice in self.choices if choice.leads)
         return Usage(self.prompt_tokens, completion, cached)
+
+    @property
+    def first_at(self) -> float | None:
+        """When the first token of any choice came."""
+        firsts = (choice.clock.first for choice in self.choices)
+        return min((first for first in firsts if first is not None), default=None)
+
+    def time_tokens(self, tally: Tally) -> None:
+        """It gets the time from each token to the next."""
+        for choice in self.choices:
+            choice.clock.tally = tally
 
     @property
     def reasoning_tokens(self) -> int:

@@ -7,24 +7,27 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from enginebay_server.auth import KeyRing
 from enginebay_server.config import ServerSettings
+from enginebay_server.cors import Cors
 from enginebay_server.gate import Gate
 from enginebay_server.handlers import add_handlers
 from enginebay_server.models import ModelTable
 from enginebay_server.routes import ROUTERS
 from enginebay_server.routes.describe import ERRORS
 from enginebay_server.service import Service
+from enginebay_server.tracing import open_tracing
 
 
 def build_app(settings: ServerSettings, models: ModelTable, base_url: str) -> FastAPI:
     """Models start loading when the app starts, and are closed when it stops. Raises ConfigError
-    when a key is needed and none is set.
+    when a key is needed and none is set, or what traces need is not installed.
     """
     keys = KeyRing(settings)
+    tracing = open_tracing(settings.otlp_endpoint)
     app = FastAPI(
+        telemetry=tracing.config,
         title="EngineBay",
         docs_url=None,
         redoc_url=None,
@@ -32,14 +35,15 @@ def build_app(settings: ServerSettings, models: ModelTable, base_url: str) -> Fa
         lifespan=_lifespan,
         responses=ERRORS,
     )
-    app.state.service = Service(settings, models, base_url, keys)
+    app.state.tracing = tracing
+    service = app.state.service = Service(settings, models, base_url, keys)
     for router in ROUTERS:
         app.include_router(router)
     add_handlers(app)
-    app.add_middleware(Gate, settings=settings, keys=keys)
+    app.add_middleware(Gate, settings=settings, keys=keys, meters=service.meters)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
+            Cors,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
@@ -58,3 +62,4 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         loading.cancel()
         service.prompts.close()
         await asyncio.to_thread(service.models.close)
+        await asyncio.to_thread(app.state.tracing.close)

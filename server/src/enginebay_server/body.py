@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,8 @@ READ_ON_LOOP: Final = 64 * 1024
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 
 async def read_body(request: Request, read: Callable[[dict[str, JsonValue]], T]) -> T:
     """What ``read`` makes of the body, a JSON object within the settings' bounds. Large ones are
@@ -37,7 +40,10 @@ async def read_body(request: Request, read: Callable[[dict[str, JsonValue]], T])
     raw = await _receive(request, settings.max_body_bytes, settings.limits.body_pieces)
 
     def work() -> T:
-        return read(parse_object(raw, settings.limits))
+        body = parse_object(raw, settings.limits)
+        if settings.log_prompts:
+            log.info("body", extra={"body": body})
+        return read(body)
 
     return work() if len(raw) <= READ_ON_LOOP else await asyncio.to_thread(work)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from enginebay_core.api import GenerationRequest, GenerationStep, Generator
 from enginebay_server.logprobs import Ledger, Told
+from enginebay_server.metrics import TokenClock
 from enginebay_server.parsers import CallPart, PartsReader, joined
 
 
@@ -29,7 +30,8 @@ class Choice:
     """``completion_tokens`` counts the ids that made the answer: no stop id, nothing past a stop
     string, and exact once the deltas have ended; ``reasoning_tokens`` those of its thinking, tags
     included. ``cached_tokens`` counts the prompt's ids that
-    the engine did not have to compute. ``ledger`` is there where logprobs were asked for.
+    the engine did not have to compute. ``clock`` takes down when tokens come. ``ledger`` is there
+    where logprobs were asked for.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Choice:
         self.completion_tokens = 0
         self.reasoning_tokens = 0
         self.cached_tokens = 0
+        self.finish: str | None = None
+        self.clock = TokenClock()
         self._generator = generator
         self._request = request
         self._reader = reader
@@ -57,13 +61,20 @@ class Choice:
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """The answer, bit by bit; closing it, or finding a stop string, stops the engine."""
+        tick = self.clock.tick
         async with aclosing(self._generator.generate(self._request)) as steps:
-            async for step in steps:
-                delta = self._read(step)
-                if delta is not None:
-                    yield delta
-                    if delta.finish:
-                        return
+            try:
+                async for step in steps:
+                    if step.ids:
+                        tick(len(step.ids))
+                    delta = self._read(step)
+                    if delta is not None:
+                        yield delta
+                        if delta.finish:
+                            self.finish = delta.finish
+                            return
+            finally:
+                self.clock.count()
 
     def _read(self, step: GenerationStep) -> Delta | None:
         self.cached_tokens += step.cached_tokens

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from enginebay_server.config import ServerSettings
 from enginebay_server.errors import INVALID, SERVER, WireError
 from enginebay_server.frames import dumps
+from enginebay_server.request_id import new_request_id
 
 _REASONS = {
     400: "Bad Request",
@@ -121,6 +122,7 @@ def _error(status: int, message: str, kind: str, code: str | None = None) -> byt
     retry = "retry-after: 1\r\n" if status == 503 else ""
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n{retry}\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n{retry}"
+        f"x-request-id: {new_request_id()}\r\n\r\n"
     )
     return head.encode("ascii") + body

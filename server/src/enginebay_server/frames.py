@@ -116,6 +116,8 @@ class _Frames:
 
     def __init__(self, answer: Answer, kind: str) -> None:
         head = {"id": answer.id, "object": kind, "created": answer.created, "model": answer.model}
+        if answer.fingerprint is not None:
+            head["system_fingerprint"] = answer.fingerprint
         self._head = b"data: " + dumps(head)[:-1] + b',"choices":['
         self._before = [self._head + b'{"index":%d,' % choice.index for choice in answer.choices]
         self._collected = [Whole() for _ in answer.choices]
@@ -157,6 +159,7 @@ class ChatShape(_Frames):
             "object": "chat.completion",
             "created": self._answer.created,
             "model": self._answer.model,
+            "system_fingerprint": self._answer.fingerprint,
             "choices": [_chat_choice(*numbered) for numbered in enumerate(self._collected)],
             "usage": usage_body(self._answer.usage),
         }
@@ -214,6 +217,7 @@ class CompletionShape(_Frames):
             "object": "text_completion",
             "created": self._answer.created,
             "model": self._answer.model,
+            "system_fingerprint": self._answer.fingerprint,
             "choices": [
                 {
                     "index": index,

@@ -14,6 +14,7 @@ from enginebay_core.plugins.suggest import suggest
 from enginebay_server.errors import INVALID, BodyTooLarge, WireError, quote, wire_error
 from enginebay_server.reply import json_response
 from enginebay_server.routes.absent import not_yet
+from enginebay_server.visit import CLIENT_LEFT
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -36,7 +37,7 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
 
 
 async def _nobody_there(request: Request, error: Exception) -> Response:
-    return Response(status_code=400)
+    return Response(status_code=CLIENT_LEFT)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -107,7 +107,7 @@ class Quotas:
     def _leave(self, account: Account, visit: Visit) -> None:
         account.running -= 1
         if account.tokens is not None:
-            account.tokens.level -= visit.spent()
+            account.tokens.level -= visit.usage().total_tokens
 
 
 def _too_many(allowed: str, kind: str, wait: float, account: Account) -> WireError:

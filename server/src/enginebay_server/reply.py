@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -14,6 +15,8 @@ from enginebay_server.answer import Answer
 from enginebay_server.frames import Shape, dumps, dumps_large
 from enginebay_server.presence import while_connected
 from enginebay_server.schema.common import GenerationFields
+from enginebay_server.service import Service
+from enginebay_server.spans import about_answer
 from enginebay_server.stream import EventStream, events
 from enginebay_server.visit import Visit
 
@@ -31,7 +34,8 @@ async def reply(
     keep_alive: float,
 ) -> Response:
     """Raises what made the generation fail, and ClientDisconnect; then nothing runs any more."""
-    Visit.of(request).spent = lambda: answer.usage.total_tokens
+    follow(request, answer)
+    Visit.of(request).about = partial(about_answer, fields, admitted, answer)
     if fields.stream:
         frames = events(answer, shape, usage=fields.include_usage)
         stream = EventStream(frames, keep_alive, admitted.headers, shape.failure)
@@ -40,6 +44,13 @@ async def reply(
     await while_connected(request, _collect(answer, shape))
     body = await _encoded(answer, shape)
     return Response(body, headers=admitted.headers, media_type="application/json")
+
+
+def follow(request: Request, answer: Answer) -> None:
+    """Whoever watches the request can see how far the answer is."""
+    visit, service = Visit.of(request), Service.of(request)
+    visit.usage, visit.first_token = lambda: answer.usage, lambda: answer.first_at
+    answer.time_tokens(service.meters.of(answer.model).each_token)
 
 
 def json_response(

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from functools import partial
 from types import FrameType
 from typing import Final, TextIO, cast
@@ -23,6 +24,7 @@ from enginebay_core.api import ConfigError
 from enginebay_server.app import build_app
 from enginebay_server.config import ServerSettings, Settings
 from enginebay_server.connection import BoundedProtocol
+from enginebay_server.logs import configure_logging
 from enginebay_server.models import CLOSE_SECONDS, ModelTable
 from enginebay_server.service import Service
 from enginebay_server.welcome import welcome
@@ -41,7 +43,7 @@ def serve(settings: Settings, out: TextIO | None = None) -> int:
     The welcome goes to ``out`` (stdout), the log to stderr. Raises ConfigError before anything is
     opened or loaded when the settings cannot be served, a port in use included.
     """
-    configure_logging()
+    configure_logging(settings.server.log_format)
     listener = listen(settings.server)
     base_url = url_of(settings.server, listener)
     models = ModelTable(settings.models)
@@ -91,20 +93,6 @@ def url_of(settings: ServerSettings, listener: socket.socket) -> str:
     return f"http://{host}:{listener.getsockname()[1]}/v1"
 
 
-def configure_logging() -> None:
-    """One calm line per event on stderr, for this process's whole life."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
-    )
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").addFilter(_unlike_probes)
-
-
-def _unlike_probes(record: logging.LogRecord) -> bool:
-    """Health checks would drown everything else."""
-    return not any(path in record.getMessage() for path in ("GET /health ", "GET /livez "))
-
-
 class Server(uvicorn.Server):
     """Uvicorn's, but a stop drains: running answers finish in ``shutdown_seconds`` or are ended
     with an error that says so; a second signal ends the process at once. SIGHUP reads the keys
@@ -118,6 +106,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 log_config=None,
+                access_log=False,
                 server_header=False,
                 proxy_headers=False,
                 ws="none",
@@ -158,10 +147,11 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _reload(self, sig: int, frame: FrameType | None) -> None:
-        self._service.keys.reload()
+        Context().run(self._service.keys.reload)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             os._exit(128 + sig)
-        log.info("stopping; running answers have %g s, a second signal ends at once", self._seconds)
+        said = "stopping; running answers have %g s, a second signal ends at once"
+        Context().run(log.info, said, self._seconds)  # not about the request that it interrupts
         self.should_exit = True

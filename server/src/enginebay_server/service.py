@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 
 from enginebay_server.auth import KeyRing
 from enginebay_server.config import ServerSettings
 from enginebay_server.errors import quote
 from enginebay_server.intake import Intake
+from enginebay_server.metrics import Meters, open_registry
 from enginebay_server.models import ModelTable
 from enginebay_server.prompt import PromptMaker
 from enginebay_server.visit import Visit
@@ -32,9 +34,13 @@ class Service:
     keys: KeyRing
     prompts: PromptMaker = field(default_factory=PromptMaker)
     noted: set[str] = field(default_factory=set)
+    meters: Meters = field(init=False)
     intake: Intake = field(init=False)
+    registry: CollectorRegistry = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "meters", Meters(self.models.entries))
+        object.__setattr__(self, "registry", open_registry(self.models, self.meters))
         object.__setattr__(self, "intake", Intake(self.settings.limits.sequences))
 
     @property
@@ -50,8 +56,10 @@ class Service:
         for it. Raises Overloaded when there is none, RequestError when there never will be, and
         what ``ModelTable.running`` raises.
         """
-        model, config = self.models.running(name), self.models.entry(name).config
-        Visit.of(request).at_end(self.intake.take(model, config.queue.length, sequences))
+        visit, entry = Visit.of(request), self.models.entry(name)
+        self.meters.enter(visit, entry.name)
+        model, queue = self.models.running(name), entry.config.queue
+        visit.at_end(self.intake.take(model, queue.length, sequences))
 
     def note_ignored(self, fields: Iterable[str]) -> None:
         """Log each unknown request field once, however often it comes."""

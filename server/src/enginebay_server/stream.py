@@ -16,7 +16,7 @@ from enginebay_server.answer import Answer
 from enginebay_server.errors import OUT_OF_TIME, WireError, wire_error
 from enginebay_server.frames import Shape, error_frame
 from enginebay_server.presence import disconnected
-from enginebay_server.visit import is_late
+from enginebay_server.visit import CLIENT_LEFT, Visit
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -79,14 +79,19 @@ class EventStream(Response):
             self._first.result()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(self._send_all(send))
+        visit = Visit.within(scope)
+        sending = asyncio.ensure_future(self._send_all(send, visit))
         watching = asyncio.ensure_future(self._watch(receive, send))
         try:
             await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                visit.status = CLIENT_LEFT
         except asyncio.CancelledError:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-            body = self._failure(OUT_OF_TIME if is_late(scope) else CUT_OFF)
+            why = OUT_OF_TIME if visit.late else CUT_OFF
+            visit.status = why.status
+            body = self._failure(why)
             await send({"type": "http.response.body", "body": body, "more_body": False})
             raise
         finally:
@@ -101,7 +106,7 @@ class EventStream(Response):
             await asyncio.gather(self._first, return_exceptions=True)
         await self._frames.aclose()
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, visit: Visit) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
         try:
@@ -113,7 +118,9 @@ class EventStream(Response):
         except Exception as error:
             if not isinstance(error, EngineBayError):
                 log.exception("a stream failed")
-            await self._send(send, self._failure(wire_error(error)))
+            failure = wire_error(error)
+            visit.status = failure.status
+            await self._send(send, self._failure(failure))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, frame: bytes) -> None:

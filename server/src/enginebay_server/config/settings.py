@@ -60,6 +60,19 @@ class ServerSettings(BaseModel):
     shutdown_seconds: float = Field(
         30.0, ge=0, description="How long a stop waits for running answers."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Lines of the log: 'text' for people, 'json' for machines."
+    )
+    log_prompts: bool = Field(
+        False,
+        description="Write the bodies of requests to the log, with all that users wrote.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where traces are sent: an OpenTelemetry collector that takes OTLP over HTTP, "
+        "such as 'http://localhost:4318'. Default: nowhere.",
+    )
     limits: Bounds = Field(default=Bounds(), description="How much a client may ask for.")
     per_key: PerKey = Field(default=PerKey(), description="How much each key may use.")
 

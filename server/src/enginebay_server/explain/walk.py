@@ -22,6 +22,7 @@ from enginebay_server.answer import Answer, chat_choice, new_id
 from enginebay_server.choice import Choice
 from enginebay_server.conversation import conversation_of
 from enginebay_server.explain.way import ALTERNATIVES, Way, Wire, write_down
+from enginebay_server.fingerprint import fingerprint_of
 from enginebay_server.frames import ChatShape
 from enginebay_server.parsers import Dialect
 from enginebay_server.prompt import PromptMaker
@@ -136,7 +137,8 @@ async def begin_walk(
         return chat_choice(0, played, admitted.stop, run, dialect=dialect, calls=tools.calls)
 
     recorder = Recorder(model.generator, alternatives(model))
-    answer = Answer(new_id("chatcmpl"), model.name, len(prompt.ids), (choose(recorder),))
+    chosen, name = (choose(recorder),), fingerprint_of(model).name
+    answer = Answer(new_id("chatcmpl"), model.name, len(prompt.ids), chosen, name)
     return Walk(model, dialect, admitted, prompt, recorder, choose, answer)
 
 

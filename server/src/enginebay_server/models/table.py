@@ -15,6 +15,7 @@ from enginebay_core.api import EngineBayError, EngineClosed, ModelNotFound
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import RunningModel, open_model
 from enginebay_server.errors import Draining, ModelFailed, ModelLoading, quote
+from enginebay_server.fingerprint import Fingerprint, fingerprint_of
 from enginebay_server.parsers import Dialect, choose_dialect
 
 PROGRESS_SECONDS: Final = 2.0
@@ -38,6 +39,7 @@ class State(StrEnum):
 class ModelEntry:
     """``loaded`` is how loading ended. ``reason``, why it failed, is the operator's: it may name
     paths. ``stage`` is what loading is at. ``abandoned``: nobody waits for it any more.
+    ``running``, ``dialect`` and ``fingerprint`` are there once it is loaded.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelEntry:
     reason: str | None = None
     running: RunningModel | None = None
     dialect: Dialect = field(default_factory=Dialect)
+    fingerprint: Fingerprint | None = None
     logged: str = ""
     logged_at: float = 0.0
     abandoned: bool = False
@@ -125,6 +128,11 @@ class ModelTable:
         """How the model of that name or alias answers, once it runs."""
         return self.entry(name).dialect
 
+    def fingerprint(self, name: str) -> str | None:
+        """``system_fingerprint`` of the model of that name or alias, once it runs."""
+        fingerprint = self.entry(name).fingerprint
+        return fingerprint.name if fingerprint else None
+
     @property
     def healthy(self) -> bool:
         """Whether something can serve and every required model can."""
@@ -181,6 +189,7 @@ class ModelTable:
             text = "%s failed to load: %s"
             log.log(level, text, entry.name, entry.reason, exc_info=not foreseen)
             return
+        entry.fingerprint = fingerprint_of(running)
         entry.running = running
         entry.loaded = State.READY
         if self._closing:

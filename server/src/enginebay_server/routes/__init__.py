@@ -7,6 +7,7 @@ from enginebay_server.routes import (
     explain,
     health,
     home,
+    metrics,
     models,
     responses,
     tokens,
@@ -15,6 +16,7 @@ from enginebay_server.routes import (
 ROUTERS = (
     home.router,
     health.router,
+    metrics.router,
     models.router,
     chat.router,
     completions.router,

@@ -67,4 +67,5 @@ async def begin_chat(fields: ChatRequest, service: Service, tenant: str) -> tupl
         chat_choice(index, model, admitted.stop, run, dialect=dialect, calls=tools.calls)
         for index, run in enumerate(map(tools.constrain, runs))
     )
-    return admitted, Answer(new_id("chatcmpl"), model.name, len(prompt), choices)
+    fingerprint = service.models.fingerprint(fields.model)
+    return admitted, Answer(new_id("chatcmpl"), model.name, len(prompt), choices, fingerprint)

@@ -74,7 +74,8 @@ async def _begin(
             shown = shown or await service.prompts.spell(list(prompt), model, place)
             echoes += [shown] * fields.n
     choices = (plain_choice(i, model, admitted.stop, run) for i, run in enumerate(runs))
-    answer = Answer(new_id("cmpl"), model.name, prompt_tokens, tuple(choices))
+    fingerprint = service.models.fingerprint(fields.model)
+    answer = Answer(new_id("cmpl"), model.name, prompt_tokens, tuple(choices), fingerprint)
     return admitted, answer, tuple(echoes)
 
 

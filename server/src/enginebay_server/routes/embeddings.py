@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from enginebay_core.api import EngineError, UnsupportedField
+from enginebay_core.api import EngineError, UnsupportedField, Usage
 from enginebay_core.engine import Embeddings
 from enginebay_server.body import read_body
 from enginebay_server.fields import KnownFields
@@ -59,7 +59,7 @@ async def create_embeddings(request: Request) -> Response:
     service.reserve(request, fields.model, 1)
     inputs = await while_connected(request, _encode(fields, service))
     tokens = sum(map(len, inputs))
-    Visit.of(request).spent = lambda: tokens
+    Visit.of(request).usage = lambda: Usage(tokens, 0)
     vectors = await while_connected(request, embeddings.embed(inputs))
     _require_finite(vectors)
     service.note_ignored(ignored)

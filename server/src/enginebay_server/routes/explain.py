@@ -13,11 +13,11 @@ from enginebay_server.body import read_body
 from enginebay_server.explain import begin_walk
 from enginebay_server.frames import dumps
 from enginebay_server.presence import while_connected
+from enginebay_server.reply import follow
 from enginebay_server.routes.describe import json_body
 from enginebay_server.schema.explain import ExplainRequest
 from enginebay_server.schema.reading import read
 from enginebay_server.service import Service
-from enginebay_server.visit import Visit
 
 router = APIRouter()
 
@@ -39,7 +39,7 @@ async def explain(request: Request) -> Response:
             tenant=tenant_of(request),
         ),
     )
-    Visit.of(request).spent = lambda: walk.answer.usage.total_tokens
+    follow(request, walk.answer)
     way = await while_connected(request, walk.finish(body))
     service.note_ignored(walk.admitted.ignored)
     text = await asyncio.to_thread(lambda: dumps(way.as_json()))

@@ -35,6 +35,8 @@ async def retrieve_model(request: Request, name: str) -> Response:
     """One model with its backend, limits, defaults, and the support of each request field."""
     entry = Service.of(request).models.entry(name)
     details = _details(entry.running, entry.dialect) if entry.running else {}
+    if entry.fingerprint is not None:
+        details["fingerprint"] = entry.fingerprint.told()
     return json_response({**_card(entry, name), **details})
 
 
