@@ -29,7 +29,7 @@ FAILURES = ("raise", "memory")
 LOADS = ("raise at load", "exit at load", "hang at load", "slow load")
 """What happens once while the process starts again after a crash."""
 
-HASTY = "deadlines = { load = 3.0, compile = 3.0, step = 3.0 }\n"
+HASTY = "deadlines = { load = 12.0, compile = 3.0, step = 3.0 }\n"  # all load at once at first
 NAMES = [*CRASHES, *FAILURES, "flood", *LOADS]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,13 @@ async def steps_of(model: RunningModel, request: GenerationRequest) -> list[Gene
 
 
 async def outcome(model: RunningModel, request: GenerationRequest) -> object:
+    return await outcome_of(model.generator.generate(request))
+
+
+async def outcome_of(steps: AsyncGenerator[GenerationStep, None]) -> object:
     """The ids, or what was raised."""
     try:
-        return [token for step in await steps_of(model, request) for token in step.ids]
+        return [token async for step in steps for token in step.ids]
     except Exception as error:
         return error
 
