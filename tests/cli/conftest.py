@@ -5,11 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 CONFIG = """
@@ -91,7 +93,14 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     directory = tmp_path_factory.mktemp("toys")
     (directory / "enginebay.toml").write_text(CONFIG)
     with serving("--port", "0", cwd=directory) as served:
+        while any(model["status"] == "loading" for model in listed(served)):
+            time.sleep(0.05)
         yield served
+
+
+def listed(served: Served) -> list[dict[str, str]]:
+    models: list[dict[str, str]] = httpx.get(f"{served.url}/models").json()["data"]
+    return models
 
 
 @dataclass(frozen=True)

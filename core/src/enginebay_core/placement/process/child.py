@@ -48,8 +48,8 @@ def main() -> int:
     settle()
     lifeline = keep_standard_input()
     address = msgspec.json.decode(read_line(lifeline), type=Address)
-    leash = Leash(lifeline, address.directory)
     link = ChildLink(address)
+    leash = Leash(lifeline, address.directory)  # after the directory, which it is to remove
     try:
         serve(link, leash)
     except EngineBayError as error:
