@@ -82,10 +82,12 @@ class _Cost:
         self._deviation = 0.0
 
     def observe(self, seconds: float) -> None:
-        off = seconds - self.mean if self.known else 0.0
-        self.mean = self.mean + SWIFTNESS * off if self.known else seconds
+        if not self.known:
+            self.mean, self.known = seconds, True
+            return
+        off = seconds - self.mean
+        self.mean += SWIFTNESS * off
         self._deviation += SWIFTNESS * (abs(off) - self._deviation)
-        self.known = True
 
     @property
     def careful(self) -> float:
