@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from tests.packaging.conftest import (
@@ -45,6 +46,9 @@ def assert_it_serves(python: Path, cwd: Path) -> None:
     assert str(ROOT) not in where
     with served(python.with_name("enginebay"), cwd) as port:
         answer = greet(port)
+        browser = Request(f"http://127.0.0.1:{port}/", headers={"Accept": "text/html"})
+        with urlopen(browser, timeout=10) as page:
+            assert b"</script>" in page.read()
     assert "EngineBay" in answer["choices"][0]["message"]["content"]
     assert answer["choices"][0]["finish_reason"] == "stop"
 

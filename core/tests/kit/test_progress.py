@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import signal
+import subprocess
+import sys
+
+import pytest
 
 from enginebay_core.testing import BackendContract
 from enginebay_core.testing.progress import watch_checks
@@ -41,3 +46,22 @@ def test_a_file_has_few_lines() -> None:
     for done in range(3):
         watch(done, 2)
     assert output.getvalue() == "toy, inline: 2 checks\n"
+
+
+@pytest.mark.parametrize("placement", [[], ["--placement", "inline"]])
+def test_ctrl_c_ends_it_at_once(placement: list[str]) -> None:
+    """In the first placement too, where the second would be next."""
+    command = [sys.executable, "-m", "enginebay_core.testing", "toy", *placement]
+    child = subprocess.Popen(
+        [*command, "--option", "step_seconds=0.02"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    assert child.stderr.readline().startswith("toy, inline: ")
+    child.send_signal(signal.SIGINT)
+    said, told = child.communicate(timeout=30)
+    assert (child.returncode, said) == (130, "")
+    assert "Traceback" not in told
+    assert "process" not in told

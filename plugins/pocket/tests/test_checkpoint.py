@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from enginebay_pocket import model
+from enginebay_pocket.recipe.train import TEMPERATURE
 
 HARD_TEXTS = [
     "你好!请介绍一下你自己。",
@@ -48,6 +49,8 @@ def test_transformers_loads_it() -> None:
     ends = [tokenizer.convert_tokens_to_ids(text) for text in ("<|im_end|>", "<|endoftext|>")]
     assert loaded.generation_config.eos_token_id == ends
     assert loaded.generation_config.pad_token_id == ends[1]
+    assert loaded.generation_config.do_sample
+    assert loaded.generation_config.temperature == TEMPERATURE
 
 
 @pytest.mark.parametrize("text", HARD_TEXTS)

@@ -7,9 +7,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from enginebay_core.api import JsonValue
 from enginebay_core.testing.run import UNUSABLE, run_contract
+
+INTERRUPTED: Final = 130
+"""As a shell says of what Ctrl-C ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.exit(UNUSABLE, f"{error}\n")
     placements = (given.placement,) if given.placement else None
-    return run_contract(given.backend, given.model, options, given.report, placements=placements)
+    try:
+        return run_contract(
+            given.backend, given.model, options, given.report, placements=placements
+        )
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

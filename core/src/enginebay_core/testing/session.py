@@ -50,7 +50,9 @@ def run_checks(
     only: Collection[str] | None = None,
     watch: Watch = lambda done, total: None,
 ) -> list[CheckResult]:
-    """Run the checks of a contract class, or those named; in the order in which they ran."""
+    """Run the checks of a contract class, or those named; in the order in which they ran. Raises
+    KeyboardInterrupt where Ctrl-C ended them.
+    """
     plugin = _Collector(contract, only, watch)
     with tempfile.TemporaryDirectory() as empty, _environment(AUTOLOAD, "1"):
         ini = Path(empty) / "pytest.ini"
@@ -59,6 +61,8 @@ def run_checks(
         module.write_text("")
         place = (f"-c{ini}", f"--rootdir={empty}", str(module))
         pytest.main([*ISOLATED, *place], plugins=[plugin])
+    if plugin.interrupted:
+        raise KeyboardInterrupt
     return list(plugin.results.values())
 
 
@@ -72,6 +76,7 @@ class _Collector:
         watch: Watch,
     ) -> None:
         self.results: dict[str, CheckResult] = {}
+        self.interrupted = False
         self._total = 0
         self._watch = watch
         self._only = only
@@ -90,6 +95,10 @@ class _Collector:
             items[:] = [item for item in items if item.name in self._only]
         self._total = len(items)
         self._watch(0, self._total)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Pytest ends its run and returns; whoever started the checks wants to end as well."""
+        self.interrupted |= excinfo.errisinstance(KeyboardInterrupt)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = report.nodeid.rsplit("::", 1)[-1]

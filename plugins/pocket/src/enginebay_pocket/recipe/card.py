@@ -36,7 +36,8 @@ arguments; an answer from a tool's result must hold its values.
 
 ## Limits
 It knows nothing beyond its phrase tables, mistakes unusual wordings, and must not be asked for
-facts or advice. Weather, sums and times come from tools only.
+facts or advice. Weather, sums and times come from tools only. Its generation config suggests a
+temperature of 0.3: at 1 its words go astray too often.
 """
 
 

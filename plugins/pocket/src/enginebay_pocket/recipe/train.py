@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Final
 
 import torch
 from tokenizers import Tokenizer
@@ -19,6 +20,10 @@ from enginebay_pocket.recipe.phrases import characters
 from enginebay_pocket.recipe.render import Example, example, prompt
 
 Show = Callable[[str], None]
+
+
+TEMPERATURE: Final = 0.3
+"""What the checkpoint suggests: at 1, one answer in ten of so small a model goes astray."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,12 @@ def save(model: Qwen3ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     end = vocabulary.token_id(tokenizer, vocabulary.END)
     pad = vocabulary.token_id(tokenizer, vocabulary.END_OF_TEXT)
     model.generation_config = GenerationConfig.from_dict(
-        {"eos_token_id": [end, pad], "pad_token_id": pad, "do_sample": False}
+        {
+            "eos_token_id": [end, pad],
+            "pad_token_id": pad,
+            "do_sample": True,
+            "temperature": TEMPERATURE,
+        }
     )
     model.half()  # type: ignore[no-untyped-call]  # Transformers leaves it unannotated
     model.save_pretrained(folder)
