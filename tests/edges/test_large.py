@@ -24,7 +24,8 @@ placement = "process"
 """
 SLOWEST = 0.1
 """Seconds that ``/health`` may take meanwhile, on a machine that has nothing else to do."""
-TRIES = 5
+TRIES = 12
+"""One of them must do: what else runs on the machine adds to each, work on the loop to all."""
 
 
 def chat(**fields: Any) -> tuple[str, dict[str, Any]]:

@@ -21,6 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from enginebay_core.api import ConfigError
+from enginebay_core.placement.heap import freeze_heap
 from enginebay_server.app import build_app
 from enginebay_server.config import ServerSettings, Settings
 from enginebay_server.connection import BoundedProtocol
@@ -46,7 +47,7 @@ def serve(settings: Settings, out: TextIO | None = None) -> int:
     configure_logging(settings.server.log_format)
     listener = listen(settings.server)
     base_url = url_of(settings.server, listener)
-    models = ModelTable(settings.models)
+    models = ModelTable(settings.models, loaded=freeze_heap)
     try:
         app = build_app(settings.server, models, base_url)
     except ConfigError:

@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from enginebay_core.api import Tokenizer
 from enginebay_core.text.detokenizer import REPLACEMENT
 
 _FALLBACK: Final = re.compile("<0x([0-9A-Fa-f]{2})>")
-
-
-@runtime_checkable
-class SpellsTokens(Protocol):
-    """A tokenizer that knows the bytes of its tokens, where ``decode`` tells whole characters."""
-
-    def token_bytes(self, token: int) -> bytes: ...
 
 
 def token_bytes(tokenizer: Tokenizer, token: int) -> bytes:
@@ -28,8 +21,9 @@ def token_bytes(tokenizer: Tokenizer, token: int) -> bytes:
     ``decode`` leaves it out. A tokenizer without a method ``token_bytes`` is asked for its text,
     in which bytes that form no character are U+FFFD.
     """
-    if isinstance(tokenizer, SpellsTokens):
-        return tokenizer.token_bytes(token)
+    spell: Callable[[int], bytes] | None = getattr(tokenizer, "token_bytes", None)
+    if spell is not None:  # asking a protocol takes 20 times as long
+        return spell(token)
     for text, control in tokenizer.control.items():
         if control == token:
             return text.encode()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -81,7 +81,11 @@ class ModelEntry:
 class ModelTable:
     """Each model loads in a thread of its own, so one that hangs or fails holds up no other."""
 
-    def __init__(self, configs: Mapping[str, ModelConfig]) -> None:
+    def __init__(
+        self, configs: Mapping[str, ModelConfig], loaded: Callable[[], None] = lambda: None
+    ) -> None:
+        """``loaded`` is called each time a model is ready, by the thread that loaded it."""
+        self._loaded = loaded
         self.entries = {name: ModelEntry(name, config) for name, config in configs.items()}
         self._by_alias = {
             alias: entry for entry in self.entries.values() for alias in entry.config.aliases
@@ -191,6 +195,7 @@ class ModelTable:
             return
         entry.fingerprint = fingerprint_of(running)
         entry.running = running
+        self._loaded()
         entry.loaded = State.READY
         if self._closing:
             running.close()

@@ -30,6 +30,7 @@ from enginebay_core.api import (
 from enginebay_core.config import parse_options
 from enginebay_core.engine import QueueLimits
 from enginebay_core.grammar import Vocabulary
+from enginebay_core.placement.heap import freeze_heap
 from enginebay_core.placement.loading import load_engine, require_engine
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.embedding_host import EmbeddingHost
@@ -67,6 +68,7 @@ def serve(link: ChildLink, leash: Leash) -> None:
     leash.tighten()
     engine = load_engine(name, backend, Path(load.model), options, report_progress(link))
     host = open_host(engine, name, load, link)
+    freeze_heap()
     link.send(loaded(backend, engine))
     threading.Thread(target=beat, args=(link, host), name="heartbeat", daemon=True).start()
     obey(link, host)
