@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from enginebay_core.api import Capabilities, Capability, Support
+from enginebay_core.api import Capabilities, Capability, PluginError, Support
 from enginebay_core.engine.loop import EngineLoop
-from enginebay_core.placement import process_is_installed
+from enginebay_core.placement import Placement, process_is_installed
 from enginebay_core.testing import BackendContract, deviates, run_contract
 from enginebay_core.testing.bench import Bench
 from enginebay_core.testing.contract import CHECKS
@@ -48,6 +48,21 @@ class TestToy(BackendContract):
 class TestToyInAProcess(BackendContract):
     backend = "toy"
     placement = "process"
+
+
+@pytest.mark.parametrize("where", ["inline", "process"])
+def test_the_tokenizer_of_the_class_is_the_one_that_is_opened(where: Placement) -> None:
+    if where == "process" and not process_is_installed():
+        pytest.skip("needs enginebay-core[process]")
+
+    class Elsewhere(BackendContract):
+        __test__ = False
+        backend = "toy"
+        tokenizer = "nowhere"
+        placement = where
+
+    with pytest.raises(PluginError, match="nowhere"):
+        Elsewhere.open_bench()
 
 
 def test_one_slot_is_enough() -> None:

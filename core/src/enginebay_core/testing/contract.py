@@ -91,6 +91,7 @@ class BackendContract(Checks):
             options=cls.options,
             make_backend=cls.make_backend,
             make_tokenizer=cls.make_tokenizer,
+            tokenizer=cls.tokenizer,
             placement=cls.placement,
         )
 

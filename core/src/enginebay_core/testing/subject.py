@@ -36,7 +36,8 @@ NO_GENERATOR: Final = (
 @dataclass(frozen=True)
 class Plan:
     """What to open, and where. ``make_tokenizer`` is called with the backend's own choice of a
-    name. In a process of its own only what is installed can be opened.
+    name. In a process of its own only what is installed can be opened: the tokenizer is then that
+    of the name ``tokenizer``, or the backend's choice.
     """
 
     backend: str
@@ -44,6 +45,7 @@ class Plan:
     options: Mapping[str, JsonValue]
     make_backend: Callable[[], Backend[Any]]
     make_tokenizer: Callable[[str, Path], Tokenizer]
+    tokenizer: str | None = None
     placement: Placement = "inline"
 
 
@@ -98,9 +100,12 @@ def open_subject(plan: Plan) -> Subject:
 
 def _open_process(plan: Plan) -> Subject:
     backend = plan.make_backend()
-    options = dict(plan.options)
     config = ModelConfig(
-        backend=plan.backend, model=plan.model, options=options, placement="process"
+        backend=plan.backend,
+        model=plan.model,
+        tokenizer=plan.tokenizer,
+        options=dict(plan.options),
+        placement="process",
     )
     running = open_model("contract", config, ignore_progress)
     if running.embeddings is not None:
