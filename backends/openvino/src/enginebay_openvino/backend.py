@@ -13,7 +13,7 @@ from enginebay_core.api import (
     StepEngine,
 )
 from enginebay_core.export import exported, read_manifest
-from enginebay_openvino.claims import CLAIMS
+from enginebay_openvino.claims import claims
 from enginebay_openvino.options import OpenVinoOptions
 
 
@@ -37,4 +37,4 @@ class OpenVinoBackend:
         return open_generator(directory, read_manifest(directory).precision, options)
 
     def capabilities(self, engine: Generator | StepEngine) -> Capabilities:
-        return CLAIMS
+        return claims(spelled=getattr(engine, "spelling", None) is not None)

@@ -27,14 +27,20 @@ LACKING: Final = {
     "frequency_penalty": NEGATIVE,
     "logit_bias": "openvino-genai has no bias of single ids",
     "top_logprobs": "openvino-genai tells the log probability of the chosen id alone",
-    "response_format": "openvino-genai's grammars are not those of this server",
-    "tool_choice": "openvino-genai's grammars are not those of this server",
 }
 
-CLAIMS: Final = Capabilities(
-    {
-        **dict.fromkeys(NATIVE, Capability(Support.NATIVE)),
-        **dict.fromkeys(EMULATED, Capability(Support.EMULATED)),
-        **{name: Capability(Support.REFUSED, reason=why) for name, why in LACKING.items()},
-    }
-)
+GRAMMARS: Final = ("response_format", "tool_choice")
+UNSPELLED: Final = "its tokenizer is none of which openvino-genai could make a grammar"
+
+
+def claims(*, spelled: bool) -> Capabilities:
+    """``spelled``: the pipeline knows what the ids spell, and so can keep to grammars."""
+    native = (*NATIVE, *GRAMMARS) if spelled else NATIVE
+    lacking = LACKING if spelled else {**LACKING, **dict.fromkeys(GRAMMARS, UNSPELLED)}
+    return Capabilities(
+        {
+            **dict.fromkeys(native, Capability(Support.NATIVE)),
+            **dict.fromkeys(EMULATED, Capability(Support.EMULATED)),
+            **{name: Capability(Support.REFUSED, reason=why) for name, why in lacking.items()},
+        }
+    )

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-from enginebay_core.api import EngineStats, GenerationRequest, GenerationStep, Limits
+from enginebay_core.api import (
+    EngineStats,
+    FinishReason,
+    GenerationRequest,
+    GenerationStep,
+    Limits,
+    ThinkingSpan,
+)
+from enginebay_openvino.grammar import Spelling, write_ebnf
 from enginebay_openvino.loop import PipelineLoop
 from enginebay_openvino.mailbox import Mailbox
-from enginebay_openvino.sampling import generation_config
+from enginebay_openvino.sampling import generation_config, keep_to
 
 
 class OpenVinoGenerator:
-    """Owns the pipeline from here on."""
+    """Owns the pipeline from here on. Without a ``spelling`` there are no grammars."""
 
-    def __init__(self, pipeline: Any, limits: Limits) -> None:
+    def __init__(self, pipeline: Any, limits: Limits, spelling: Spelling | None = None) -> None:
+        self.spelling = spelling
         self._limits = limits
         self._loop = PipelineLoop(pipeline)
 
@@ -34,8 +46,64 @@ class OpenVinoGenerator:
         return EngineStats(running=running, kv_used=used if running else 0.0)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
+        """Raises RequestError for a grammar that cannot be kept to."""
+        async with aclosing(self._generate(request)) as steps:
+            async for step in steps:
+                yield step
+
+    def _generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
+        grammar = request.grammar
+        if grammar is None:
+            return self._run(request, generation_config(request))
+        if grammar.thinking is not None and grammar.thinking.begun:
+            return self._think(request, grammar.thinking)
+        return self._keep(request)
+
+    async def _keep(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
+        """An output that follows the request's grammar from its first id on."""
+        assert request.grammar is not None
+        assert self.spelling is not None, "not claimed"
+        ebnf = await asyncio.to_thread(write_ebnf, request.grammar)
+        ended = request.stop_ids or frozenset({self.spelling.end})
+        config = generation_config(request)
+        keep_to(config, ebnf, ended)
+        async with aclosing(self._run(replace(request, stop_ids=ended), config)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _think(
+        self, request: GenerationRequest, thinking: ThinkingSpan
+    ) -> AsyncGenerator[GenerationStep, None]:
+        """The thinking as a text of its own, whose last id closes it; what follows goes on from
+        there, under the grammar.
+        """
+        assert request.grammar is not None
+        await asyncio.to_thread(write_ebnf, request.grammar)  # refused before any work
+        free = replace(request, grammar=None, min_tokens=0)
+        closing = replace(free, stop_ids=request.stop_ids | {thinking.closing})
+        made: list[int] = []
+        async with aclosing(self._run(free, generation_config(closing))) as steps:
+            async for step in steps:
+                made += step.ids
+                closed = bool(step.ids) and step.ids[-1] == thinking.closing
+                goes_on = closed and len(made) < request.max_tokens
+                yield replace(step, finish=None) if goes_on else _cut(step, closed)
+                if step.finish is not None and not goes_on:
+                    return
+        rest = replace(
+            request,
+            prompt=(*request.prompt, *made),
+            max_tokens=request.max_tokens - len(made),
+        )
+        async with aclosing(self._keep(rest)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _run(
+        self, request: GenerationRequest, config: Any
+    ) -> AsyncGenerator[GenerationStep, None]:
         mailbox = Mailbox()
-        ticket = self._loop.submit(request, generation_config(request), mailbox)
+        ticket = self._loop.submit(request, config, mailbox)
         try:
             finish = None
             while finish is None:
@@ -48,3 +116,9 @@ class OpenVinoGenerator:
     def close(self) -> None:
         """Blocks until the step in flight is done. Safe to call twice."""
         self._loop.close()
+        self.spelling = None
+
+
+def _cut(step: GenerationStep, closed: bool) -> GenerationStep:
+    """Thinking that closes with the last id there was room for has no answer."""
+    return replace(step, finish=FinishReason.LENGTH) if closed else step

@@ -11,6 +11,7 @@ import openvino_genai as genai
 from enginebay_core.api import Limits, ModelError
 from enginebay_core.export import Decoder, read_decoder, read_json
 from enginebay_openvino.generator import OpenVinoGenerator
+from enginebay_openvino.grammar import Spelling, spelling_of
 from enginebay_openvino.options import (
     DEFAULT_MAX_LENGTH,
     KV_BYTES,
@@ -28,7 +29,8 @@ def open_generator(directory: Path, precision: str, options: OpenVinoOptions) ->
     decoder = read_decoder(read_json(directory / "config.json"))
     length = context_length(decoder, options.max_length)
     kept = options.kv_precision or KV_PRECISIONS[precision]
-    pipeline = make_pipeline(directory, precision, kept, length, options)
+    spelling = spelling_of(directory, decoder.vocab_size)
+    pipeline = make_pipeline(directory, precision, kept, length, options, spelling=spelling)
     facts = {
         "device": "CPU",
         "precision": precision,
@@ -36,7 +38,7 @@ def open_generator(directory: Path, precision: str, options: OpenVinoOptions) ->
         "kv_bytes_per_token": f"{kv_bytes(decoder, kept):g}",
     }
     limits = Limits(decoder.vocab_size, length, facts, options.max_sequences)
-    return OpenVinoGenerator(pipeline, limits)
+    return OpenVinoGenerator(pipeline, limits, spelling)
 
 
 def context_length(decoder: Decoder, wanted: int | None) -> int:
@@ -56,9 +58,17 @@ def kv_bytes(decoder: Decoder, kept: KvPrecision) -> float:
 
 
 def make_pipeline(
-    directory: Path, precision: str, kept: str, length: int, options: OpenVinoOptions
+    directory: Path,
+    precision: str,
+    kept: str,
+    length: int,
+    options: OpenVinoOptions,
+    *,
+    spelling: Spelling | None = None,
 ) -> Any:
-    """Prompts are never shared between requests: the pipeline cannot keep tenants apart."""
+    """Prompts are never shared between requests: the pipeline cannot keep tenants apart. Only with
+    a ``spelling`` it can keep to grammars.
+    """
     scheduling = genai.SchedulerConfig()
     scheduling.num_kv_blocks = options.max_sequences * math.ceil((length + 1) / BLOCK)
     scheduling.max_num_seqs = options.max_sequences
@@ -72,6 +82,10 @@ def make_pipeline(
     if options.threads is not None:
         settings["INFERENCE_NUM_THREADS"] = options.threads
     try:
-        return genai.ContinuousBatchingPipeline(directory, scheduling, "CPU", settings)
+        if spelling is None:
+            return genai.ContinuousBatchingPipeline(directory, scheduling, "CPU", settings)
+        return genai.ContinuousBatchingPipeline(
+            directory, spelling.tokenizer, scheduling, "CPU", **settings
+        )
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot open {directory}: {error}") from error

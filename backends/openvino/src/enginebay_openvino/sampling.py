@@ -31,6 +31,17 @@ def generation_config(request: GenerationRequest) -> Any:
     return config
 
 
+def keep_to(config: Any, grammar: str, stop_ids: frozenset[int]) -> None:
+    """EBNF that the whole output follows. Where it is complete one of ``stop_ids`` must come, so
+    that there has to be one.
+    """
+    config.ignore_eos = False
+    config.min_new_tokens = 0
+    config.set_eos_token_id(min(stop_ids))
+    config.stop_token_ids = set(stop_ids)
+    config.structured_output_config = genai.StructuredOutputConfig(grammar=grammar)
+
+
 def draw(config: Any, sampling: SamplingParams, choice: int) -> None:
     """Each choice of a seed draws on its own. A min_p of 1, which the pipeline refuses, leaves
     the best alone.

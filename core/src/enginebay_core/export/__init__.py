@@ -1,6 +1,7 @@
 """Export once: a checkpoint made into another runtime's files, proved against the checkpoint,
 kept with a manifest. Backends that run exports call ``exported`` when they load; exporters that
-build graphs themselves read the checkpoint by ``Tensors`` and ``read_decoder``.
+build graphs themselves read the checkpoint by ``Tensors`` and ``read_decoder``; engines that keep
+to grammars by themselves learn by ``spell_tokens`` what the ids spell.
 """
 
 from enginebay_core.export.checkpoint import Array, Tensors, read_json
@@ -11,6 +12,8 @@ from enginebay_core.export.gate import GateClosed
 from enginebay_core.export.manifest import Manifest, is_export, read_manifest
 from enginebay_core.export.reference import Reference
 from enginebay_core.export.rope import rope_tables
+from enginebay_core.export.spelling import spell_tokens
+from enginebay_core.grammar import Vocabulary
 
 __all__ = [
     "Array",
@@ -21,6 +24,7 @@ __all__ = [
     "NotBuilt",
     "Reference",
     "Tensors",
+    "Vocabulary",
     "export_model",
     "exported",
     "is_export",
@@ -29,4 +33,5 @@ __all__ = [
     "read_json",
     "read_manifest",
     "rope_tables",
+    "spell_tokens",
 ]

@@ -1,0 +1,89 @@
+"""The parts of an EBNF text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+PIECE: Final = 64
+"""Repetitions that are written out: the library makes a state of each."""
+
+Ranges = list[tuple[int, int]]
+"""Of code points, both ends in it."""
+
+
+class Ebnf:
+    """Collects rules. A rule may be named before it is defined, so that it can name itself."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[str, str] = {}
+
+    def name(self) -> str:
+        """A new rule's, to be defined later."""
+        name = f"part_{len(self._bodies)}"
+        self._bodies[name] = ""
+        return name
+
+    def define(self, name: str, body: str) -> str:
+        self._bodies[name] = body
+        return name
+
+    def rule(self, body: str) -> str:
+        """The name of a new rule with this body."""
+        return self.define(self.name(), body)
+
+    def once(self, name: str, body: str) -> str:
+        """The same rule each time."""
+        return self.define(name, body)
+
+    def text(self, root: str) -> str:
+        rules = [f"root ::= {root}", *(f"{name} ::= {body}" for name, body in self._bodies.items())]
+        return "\n".join(rules) + "\n"
+
+
+def literal(text: str) -> str:
+    return '"' + "".join(ESCAPES.get(character, character) for character in text) + '"'
+
+
+def sequence(parts: Iterable[str]) -> str:
+    return f"({' '.join(parts) or literal('')})"
+
+
+def choice(parts: Iterable[str]) -> str:
+    return f"({' | '.join(dict.fromkeys(parts))})"
+
+
+def characters(ranges: Ranges, *, other: bool = False) -> str:
+    """One of these characters, or with ``other`` any other one."""
+    listed = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+    return f"[{'^' if other else ''}{listed}]"
+
+
+def times(ebnf: Ebnf, what: str, least: int, most: int | None) -> str:
+    """``what`` so many times, without end where ``most`` is None."""
+    what = what if what.startswith("part_") else ebnf.rule(what)
+    if most is None:
+        return sequence([exactly(ebnf, what, least), f"{what}*"])
+    return sequence([exactly(ebnf, what, least), up_to(ebnf, what, most - least)])
+
+
+def exactly(ebnf: Ebnf, what: str, count: int) -> str:
+    pieces, rest = divmod(count, PIECE)
+    if not pieces:
+        return f"{what}{{{rest}}}" if rest else literal("")
+    return sequence([exactly(ebnf, _piece(ebnf, what), pieces), exactly(ebnf, what, rest)])
+
+
+def up_to(ebnf: Ebnf, what: str, count: int) -> str:
+    """In whole pieces, then less than one: there is one way only to read each length."""
+    pieces, rest = divmod(count, PIECE)
+    if not pieces:
+        return f"{what}{{0,{rest}}}" if rest else literal("")
+    piece = _piece(ebnf, what)
+    fewer = sequence([up_to(ebnf, piece, pieces - 1), f"{what}{{0,{PIECE - 1}}}"])
+    return choice([fewer, sequence([exactly(ebnf, piece, pieces), f"{what}{{0,{rest}}}"])])
+
+
+def _piece(ebnf: Ebnf, what: str) -> str:
+    return ebnf.rule(f"{what}{{{PIECE}}}")
