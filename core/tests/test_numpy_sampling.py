@@ -86,6 +86,32 @@ def test_banned_ids_and_masked_ids_cannot_be_chosen() -> None:
     assert allowed == {0, 3, 5}
 
 
+@pytest.mark.parametrize("share", [0.0005, 0.02, 0.5, 0.999])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": 0},
+        {"temperature": 1.3},
+        {"temperature": 0.7, "top_k": 5},
+        {"temperature": 1, "top_p": 0.8, "min_p": 0.01},
+    ],
+)
+def test_a_mask_alone_is_read_as_it_is_beside_other_rules(share: float, fields: Any) -> None:
+    """Where it leaves few ids, or the best of all, not all of them are looked at. An id that is
+    banned besides takes the long way.
+    """
+    draw = np.random.default_rng(4)
+    for seed in range(20):
+        logits = draw.normal(size=40_001).astype(np.float32).round(1)  # with equals among them
+        flags = draw.random(40_032) < share
+        flags[[7, 40_000]] = True
+        flags[9] = False
+        mask = np.packbits(flags, bitorder="little").view(np.int32)
+        short = row(mask=mask, **{**fields, "seed": seed})
+        long = row(mask=mask, banned=frozenset({9}), **{**fields, "seed": seed})
+        assert sample_row(logits, short) == sample_row(logits, long)
+
+
 def test_top_k_keeps_exactly_k_and_breaks_ties_low() -> None:
     assert kept(LOGITS, top_k=2) == [1, 3]
     assert kept(LOGITS, top_k=3) == [1, 3, 4]

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from enginebay_core.api import (
     EngineClosed,
     GenerationRequest,
     Generator,
+    Grammar,
     Measured,
+    Rule,
     SampleRow,
     SamplingParams,
     StepBatch,
@@ -24,7 +27,9 @@ from enginebay_core.api import (
     StepRow,
 )
 from enginebay_core.plugins import load_backend
-from enginebay_openvino import OpenVinoBackend, OpenVinoOptions, mailbox
+from enginebay_core.text import hf_tokenizer
+from enginebay_openvino import OpenVinoBackend, OpenVinoOptions, loop, mailbox
+from enginebay_openvino.generator import OpenVinoGenerator
 
 genai = pytest.importorskip(
     "openvino_genai", reason="OpenVINO GenAI is not installed: backends/openvino[runtime]"
@@ -186,3 +191,28 @@ async def test_what_the_pipeline_raises_ends_what_runs_and_nothing_else(
         with pytest.raises(EngineClosed, match="was closed before"):
             async for _ in steps:
                 pass
+
+
+async def test_a_pipeline_full_of_grammars_gives_way_to_another(
+    pocket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs is let to the end, whoever comes meanwhile waits, and nobody notices."""
+    monkeypatch.setattr(loop, "MOST_GRAMMARS", 2)
+    options = OpenVinoOptions(threads=1, max_sequences=4, max_length=256)
+    made = OpenVinoBackend().load(pocket, options, quiet)
+    assert isinstance(made, OpenVinoGenerator)
+    first = made._loop._pipeline
+    free = GenerationRequest(PROMPTS[0], 40, SamplingParams(temperature=0), frozenset())
+    values = [Rule("json", json.dumps({"const": number})) for number in range(6)]
+    bound = [replace(free, max_tokens=8, grammar=Grammar(value)) for value in values]
+    try:
+        alone = await answer(made, free)
+        answers = await asyncio.gather(
+            answer(made, free), *(answer(made, request) for request in bound), answer(made, free)
+        )
+        assert made._loop._pipeline is not first
+    finally:
+        made.close()
+    assert answers[0] == answers[-1] == alone
+    tokenizer = hf_tokenizer.load(pocket)
+    assert [tokenizer.decode(ids) for ids, _ in answers[1:-1]] == list("012345")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -23,12 +23,14 @@ from enginebay_openvino.sampling import generation_config, keep_to
 
 
 class OpenVinoGenerator:
-    """Owns the pipeline from here on. Without a ``spelling`` there are no grammars."""
+    """Owns the pipeline that ``make`` makes. Without a ``spelling`` there are no grammars."""
 
-    def __init__(self, pipeline: Any, limits: Limits, spelling: Spelling | None = None) -> None:
+    def __init__(
+        self, make: Callable[[], Any], limits: Limits, spelling: Spelling | None = None
+    ) -> None:
         self.spelling = spelling
         self._limits = limits
-        self._loop = PipelineLoop(pipeline)
+        self._loop = PipelineLoop(make)
 
     @property
     def limits(self) -> Limits:
@@ -67,7 +69,8 @@ class OpenVinoGenerator:
         ended = request.stop_ids or frozenset({self.spelling.end})
         config = generation_config(request)
         keep_to(config, ebnf, ended)
-        async with aclosing(self._run(replace(request, stop_ids=ended), config)) as steps:
+        bound = replace(request, stop_ids=ended)
+        async with aclosing(self._run(bound, config, ebnf)) as steps:
             async for step in steps:
                 yield step
 
@@ -100,10 +103,10 @@ class OpenVinoGenerator:
                 yield step
 
     async def _run(
-        self, request: GenerationRequest, config: Any
+        self, request: GenerationRequest, config: Any, grammar: str = ""
     ) -> AsyncGenerator[GenerationStep, None]:
         mailbox = Mailbox()
-        ticket = self._loop.submit(request, config, mailbox)
+        ticket = self._loop.submit(request, config, mailbox, grammar)
         try:
             finish = None
             while finish is None:

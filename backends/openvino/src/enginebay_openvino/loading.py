@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ def open_generator(directory: Path, precision: str, options: OpenVinoOptions) ->
     length = context_length(decoder, options.max_length)
     kept = options.kv_precision or KV_PRECISIONS[precision]
     spelling = spelling_of(directory, decoder.vocab_size)
-    pipeline = make_pipeline(directory, precision, kept, length, options, spelling=spelling)
+    make = partial(make_pipeline, directory, precision, kept, length, options, spelling=spelling)
     facts = {
         "device": "CPU",
         "precision": precision,
@@ -38,7 +39,7 @@ def open_generator(directory: Path, precision: str, options: OpenVinoOptions) ->
         "kv_bytes_per_token": f"{kv_bytes(decoder, kept):g}",
     }
     limits = Limits(decoder.vocab_size, length, facts, options.max_sequences)
-    return OpenVinoGenerator(pipeline, limits, spelling)
+    return OpenVinoGenerator(make, limits, spelling)
 
 
 def context_length(decoder: Decoder, wanted: int | None) -> int:
@@ -85,7 +86,7 @@ def make_pipeline(
         if spelling is None:
             return genai.ContinuousBatchingPipeline(directory, scheduling, "CPU", settings)
         return genai.ContinuousBatchingPipeline(
-            directory, spelling.tokenizer, scheduling, "CPU", **settings
+            directory, spelling.tokenizer(), scheduling, "CPU", **settings
         )
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot open {directory}: {error}") from error

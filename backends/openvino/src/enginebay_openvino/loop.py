@@ -28,6 +28,8 @@ from enginebay_core.api import (
 from enginebay_openvino.mailbox import Letter, Mailbox, deliver, give_way
 
 CLOSE_SECONDS: Final = 10.0
+MOST_GRAMMARS: Final = 512
+"""Different ones of one pipeline, which keeps them all, a tenth of a megabyte or more each."""
 FAILED: Final = "backend 'openvino' failed on this request; the server's log has the reason"
 CLOSED: Final = "backend 'openvino' was closed before this request was done"
 
@@ -36,24 +38,34 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Ticket:
-    """One request; ``handle`` is the pipeline's, there once it was added."""
+    """One request; ``handle`` is the pipeline's, there once it was added. ``grammar`` is the text
+    of the one that the request is kept to, if any.
+    """
 
     number: int
     request: GenerationRequest
     config: Any
     mailbox: Mailbox
+    grammar: str
     handle: Any = field(default=None)
 
 
 class PipelineLoop:
     """Starts its thread at once. The pipeline is touched by that thread alone. ``kv_used`` is the
     share of its KV memory that the last step left taken.
+
+    A pipeline that holds ``MOST_GRAMMARS`` grammars gives way to a new one: requests wait until
+    those that run have ended.
     """
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """``make`` is called here first, and from the thread later."""
         self.steps = 0
         self.kv_used = 0.0
-        self._pipeline = pipeline
+        self._make = make
+        self._pipeline = make()
+        self._grammars: set[str] = set()
+        self._held: list[Ticket] = []
         self._numbers = itertools.count()
         self._running: dict[int, Ticket] = {}
         self._inbox: deque[Callable[[], None]] = deque()
@@ -67,9 +79,11 @@ class PipelineLoop:
         """Requests that the pipeline has; an instant's value."""
         return len(self._running)
 
-    def submit(self, request: GenerationRequest, config: Any, mailbox: Mailbox) -> Ticket:
+    def submit(
+        self, request: GenerationRequest, config: Any, mailbox: Mailbox, grammar: str = ""
+    ) -> Ticket:
         """From any thread. Raises EngineClosed once ``close`` was called."""
-        ticket = Ticket(next(self._numbers), request, config, mailbox)
+        ticket = Ticket(next(self._numbers), request, config, mailbox, grammar)
         with self._wake:
             if self._closing:
                 raise EngineClosed(CLOSED)
@@ -96,6 +110,7 @@ class PipelineLoop:
     def _run(self) -> None:
         while self._drain_inbox():
             try:
+                self._renew()
                 self._step()
             except BaseException:  # whatever C++ raises: what was running fails
                 log.exception("openvino failed in step %d", self.steps + 1)
@@ -107,13 +122,31 @@ class PipelineLoop:
     def _drain_inbox(self) -> bool:
         """Sleep while there is nothing to do; False when it is time to end."""
         with self._wake:
-            if not self._running:
+            if not self._running and not self._held:
                 self._wake.wait_for(lambda: self._inbox or self._closing)
             while self._inbox:
                 self._inbox.popleft()()
             return not self._closing
 
+    def _renew(self) -> None:
+        """Another pipeline, once the old one has too many grammars and nothing else to do."""
+        if not self._held or self._running:
+            return
+        self._empty()
+        self._pipeline = None
+        self._pipeline = self._make()
+        self._grammars.clear()
+        held, self._held = self._held, []
+        for ticket in held:
+            self._add(ticket)
+
     def _add(self, ticket: Ticket) -> None:
+        new = ticket.grammar and ticket.grammar not in self._grammars
+        if self._held or (new and len(self._grammars) >= MOST_GRAMMARS):
+            self._held.append(ticket)
+            return
+        if new:
+            self._grammars.add(ticket.grammar)
         ids = ov.Tensor(np.array([ticket.request.prompt], np.int64))
         try:
             ticket.handle = self._pipeline.add_request(ticket.number, ids, ticket.config)
@@ -125,6 +158,8 @@ class PipelineLoop:
 
     def _drop(self, ticket: Ticket) -> None:
         """Nothing happens where it has ended already."""
+        if ticket in self._held:
+            self._held.remove(ticket)
         if self._running.pop(ticket.number, None) is not None:
             ticket.handle.cancel()
 
@@ -164,7 +199,8 @@ class PipelineLoop:
         running, self._running = list(self._running.values()), {}
         for ticket in running:
             ticket.handle.cancel()
-        deliver([(ticket.mailbox, error(message)) for ticket in running])
+        held, self._held = self._held, []
+        deliver([(ticket.mailbox, error(message)) for ticket in (*running, *held)])
 
 
 def read(ticket: Ticket) -> GenerationStep | None:

@@ -39,7 +39,8 @@ def keep_to(config: Any, grammar: str, stop_ids: frozenset[int]) -> None:
     config.min_new_tokens = 0
     config.set_eos_token_id(min(stop_ids))
     config.stop_token_ids = set(stop_ids)
-    config.structured_output_config = genai.StructuredOutputConfig(grammar=grammar)
+    part = genai.StructuredOutputConfig.EBNF(grammar)  # kept by its text; a bare grammar is not
+    config.structured_output_config = genai.StructuredOutputConfig(structural_tags_config=part)
 
 
 def draw(config: Any, sampling: SamplingParams, choice: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from enginebay_core.api import NumpySampling, Sampled, SampleRow, TokenLogprob
+from enginebay_core.api import NumpySampling, Sampled, SampleRow, TokenLogprob, sample_row
 from enginebay_transformers.on_device import put
 from enginebay_transformers.torch_adjust import adjust, changes_logits
 from enginebay_transformers.torch_draw import Drawing, draw_from_all, draw_from_best, is_cut
@@ -31,7 +31,17 @@ class TorchSampling:
             if all(is_plain(row) for row in rows):
                 own = pick_rows(logits, rows).cpu()
                 return [Sampled(token) for token in find_best(own)]
+            if any(row.mask is not None for row in rows):
+                return [sample_alone(logits, row) for row in rows]
             return NumpySampling().sample(logits.float().cpu().numpy(), rows)
+
+
+def sample_alone(logits: torch.Tensor, row: SampleRow) -> Sampled:
+    """One row after the other, as a mask is read; each stays in the processor's cache."""
+    own = logits[row.index]
+    if is_plain(row):
+        return Sampled(find_best(own[None].cpu())[0])
+    return sample_row(own.float().cpu().numpy(), row)
 
 
 def is_plain(row: SampleRow) -> bool:

@@ -29,6 +29,9 @@ Ids: TypeAlias = npt.NDArray[np.int64]
 IN_CACHE = 2**17
 """Logits that are worked on at once."""
 
+_FEW_WORDS = 1024
+"""Words of a mask whose ids are looked at one by one."""
+
 _NUCLEUS_TRIES = (256, 4096, 32_768, 2**31)
 
 
@@ -49,14 +52,46 @@ class NumpySampling:
 
 def sample_row(logits: Floats, row: SampleRow) -> Sampled:
     """Choose one id from ``logits`` of shape (vocabulary,)."""
-    adjusted = adjust(logits, row)
-    if row.params.temperature == 0:
-        chosen = int(adjusted.argmax())
+    ids = ids_of_mask(row, logits)
+    if ids is None:
+        chosen = _choose(adjust(logits, row), row)
+    elif row.params.temperature == 0:
+        chosen = int(ids[logits[ids].argmax()])
     else:
-        ids, scores = survivors_of_row(adjusted, row)
-        key = noise_key(row.params.seed or 0, row.choice, len(row.output))
-        chosen = gumbel_argmax(key, ids, scores)
+        places, scores = survivors(logits[ids], row.params)
+        chosen = gumbel_argmax(_key(row), ids[places], scores)
     return with_logprobs(chosen, logits, row.params.logprobs)
+
+
+def ids_of_mask(row: SampleRow, logits: Floats) -> Ids | None:
+    """All that can be chosen, ascending, where nothing but a mask says so and they are few; None
+    where the whole vocabulary has to be looked at. A greedy row whose best id is allowed needs no
+    other.
+    """
+    mask, params = row.mask, row.params
+    if mask is None or row.banned or params.logit_bias or params.counts_ids:
+        return None
+    if params.temperature == 0:
+        best = int(logits.argmax())
+        if mask[best // 32] >> best % 32 & 1:
+            return np.array([best])
+    words = np.flatnonzero(mask)
+    if not 0 < words.size <= _FEW_WORDS:
+        return None
+    flags = np.unpackbits(mask[words].view(np.uint8), bitorder="little").view(np.bool_)
+    ids: Ids = (words[:, None] * 32 + np.arange(32))[flags.reshape(-1, 32)]
+    return ids[ids < logits.size]
+
+
+def _choose(adjusted: Floats, row: SampleRow) -> int:
+    if row.params.temperature == 0:
+        return int(adjusted.argmax())
+    ids, scores = survivors_of_row(adjusted, row)
+    return gumbel_argmax(_key(row), ids, scores)
+
+
+def _key(row: SampleRow) -> tuple[int, int]:
+    return noise_key(row.params.seed or 0, row.choice, len(row.output))
 
 
 def _sample_greedy(logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
@@ -73,7 +108,7 @@ def _sample_drawn(logits: Floats, rows: Sequence[SampleRow]) -> list[Sampled]:
     chosen: list[int] = []
     for start in range(0, len(rows), count):
         some = rows[start : start + count]
-        keys = [noise_key(row.params.seed or 0, row.choice, len(row.output)) for row in some]
+        keys = [_key(row) for row in some]
         own = logits[some[0].index][None] if count == 1 else logits[[row.index for row in some]]
         chosen += gumbel_argmax_rows(keys, own, [row.params.temperature for row in some])
     return [Sampled(token) for token in chosen]

@@ -5,6 +5,7 @@ that turns ids to text.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +21,16 @@ BYTE: Final = b"\xee"
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """``tokenizer`` is openvino-genai's, for grammars alone; ``end`` an id that no text contains,
-    with which an output ends where no stop id is to.
+    """``tokens`` are what grammars see of each id; ``end`` is one that no text contains, with
+    which an output ends where no stop id is to.
     """
 
-    tokenizer: Any
+    tokens: tuple[bytes, ...]
     end: int
+
+    def tokenizer(self) -> Any:
+        """openvino-genai's, for grammars alone; it keeps all that its pipeline compiles."""
+        return _tokenizer(self.tokens)
 
 
 def control_name(token: int) -> str:
@@ -40,16 +45,16 @@ def spelling_of(directory: Path, vocab_size: int) -> Spelling | None:
     vocabulary = spell_tokens(directory, vocab_size)
     if vocabulary is None or not vocabulary.control:
         return None
-    tokens = [
+    tokens = tuple(
         control_name(number).encode()
         if number in vocabulary.control
         else (b"" if BYTE in text else text)
         for number, text in enumerate(vocabulary.tokens)
-    ]
-    return Spelling(_tokenizer(tokens), min(vocabulary.control))
+    )
+    return Spelling(tokens, min(vocabulary.control))
 
 
-def _tokenizer(tokens: list[bytes]) -> Any:
+def _tokenizer(tokens: Sequence[bytes]) -> Any:
     import openvino as ov  # noqa: PLC0415 - heavy
     import openvino_genai as genai  # noqa: PLC0415 - heavy
 
@@ -58,7 +63,7 @@ def _tokenizer(tokens: list[bytes]) -> Any:
         return genai.Tokenizer(folder)
 
 
-def _graph(tokens: list[bytes]) -> Any:
+def _graph(tokens: Sequence[bytes]) -> Any:
     """``VocabDecoder`` is where openvino-genai looks for the vocabulary."""
     import openvino as ov  # noqa: PLC0415 - heavy
     from openvino import opset13 as op  # noqa: PLC0415 - heavy
