@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -30,6 +31,7 @@ from enginebay_core.plugins import load_backend
 from enginebay_core.text import hf_tokenizer
 from enginebay_openvino import OpenVinoBackend, OpenVinoOptions, loop, mailbox
 from enginebay_openvino.generator import OpenVinoGenerator
+from enginebay_openvino.grammar import schema
 
 genai = pytest.importorskip(
     "openvino_genai", reason="OpenVINO GenAI is not installed: backends/openvino[runtime]"
@@ -216,3 +218,32 @@ async def test_a_pipeline_full_of_grammars_gives_way_to_another(
     assert answers[0] == answers[-1] == alone
     tokenizer = hf_tokenizer.load(pocket)
     assert [tokenizer.decode(ids) for ids, _ in answers[1:-1]] == list("012345")
+
+
+async def test_others_go_on_while_a_grammar_is_compiled(
+    pocket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A grammar that is larger than any that is let through takes seconds."""
+    monkeypatch.setattr(schema, "MOST_STATES", 1e9)
+    options = OpenVinoOptions(threads=1, max_sequences=4, max_length=2000)
+    made = OpenVinoBackend().load(pocket, options, quiet)
+    free = GenerationRequest(PROMPTS[0], 1900, SamplingParams(temperature=0), frozenset())
+    words = [{"type": "string", "maxLength": 33 + number} for number in range(30)]
+    rule = Rule("json", json.dumps({"type": "array", "prefixItems": words}))
+    bound = replace(free, max_tokens=1, grammar=Grammar(rule))
+    gaps: list[float] = []
+    try:
+        async with aclosing(made.generate(free)) as steps:
+            await anext(steps)
+            before = time.perf_counter()
+            waits = asyncio.create_task(answer(made, bound))
+            while not waits.done():
+                started = time.perf_counter()
+                await anext(steps)
+                gaps.append(time.perf_counter() - started)
+            took = time.perf_counter() - before
+    finally:
+        made.close()
+    await waits
+    assert took > 0.5
+    assert max(gaps) < took / 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ pytest.importorskip(
     "openvino_genai", reason="OpenVINO GenAI is not installed: backends/openvino[runtime]"
 )
 
-from enginebay_openvino.grammar.ebnf import Ebnf, times
+from enginebay_openvino.grammar.cost import states
+from enginebay_openvino.grammar.ebnf import Ebnf, shorten, times
 from enginebay_openvino.grammar.numbers import Bounds, natural, real, whole
 from enginebay_openvino.grammar.pattern import NotKept, write_pattern
 from enginebay_openvino.grammar.rules import write_ebnf
@@ -78,7 +80,8 @@ def test_bounds_that_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("least", "most"), [(0, 0), (0, 3), (64, 64), (3, 70), (0, 130), (5, None)]
+    ("least", "most"),
+    [(0, 0), (0, 3), (0, 32), (0, 33), (0, 63), (64, 64), (3, 70), (0, 130), (0, 127), (5, None)],
 )
 def test_so_many_times(least: int, most: int | None) -> None:
     ebnf = Ebnf()
@@ -208,6 +211,57 @@ def test_what_is_refused_by_name(schema: Any, said: str) -> None:
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (an_object(**{f"p{i}": {"type": "string"} for i in range(257)}), "more than 256 prop"),
+        (an_object(**{f"p{i}": {"type": "string", "maxLength": i} for i in range(30)}), "lengths"),
+        (
+            {"prefixItems": [{"minimum": -1234567 * i, "maximum": 7654321} for i in range(900)]},
+            "ranges",
+        ),
+        ({"oneOf": [{"const": i} for i in range(257)]}, "more than 256 schemas"),
+        ({"type": "string", "pattern": r"^(\w\w\w\w){1,99}$"}, "patterns"),
+        ({"type": "string", "pattern": "(" * 2000 + ")" * 2000}, "groups within"),
+        (
+            {**an_object(**{"a" * 60: {}}), "patternProperties": {"^(a*)*b$": {}}},
+            "patternProperties with a group",
+        ),
+        (
+            {**an_object(**{"a" * 60: {}}), "patternProperties": {"^" + "a*" * 30 + "b$": {}}},
+            "more than one repetition",
+        ),
+    ],
+)
+def test_what_would_take_too_long_is_refused_at_once(schema: Any, said: str) -> None:
+    started = time.perf_counter()
+    with pytest.raises(RequestError, match=said) as refused:
+        SchemaWriter(Ebnf(), schema, PLACE).write()
+    assert refused.value.param == PLACE
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("properties", "most"),
+    [
+        ({f"p{i}": {"type": "string", "maxLength": 4000 + i} for i in range(20)}, 128),
+        ({f"p{i}": {"type": "string", "maxLength": 40} for i in range(200)}, 80),
+        ({f"p{i}": {"type": "integer"} for i in range(200)}, 10),
+    ],
+)
+def test_equal_parts_are_compiled_once(properties: dict[str, Any], most: int) -> None:
+    ebnf = Ebnf()
+    SchemaWriter(ebnf, an_object(**properties), PLACE).write()
+    assert states(ebnf.rules) <= most
+    assert ebnf.size < 60_000
+
+
+def test_a_long_bound_is_cut_by_less_than_a_quarter() -> None:
+    assert [shorten(0, most) for most in (20, 127, 128, 160, 4096)] == [20, 127, 127, 159, 4095]
+    assert shorten(100, 110) == 110
+    assert shorten(3, None) is None
+
+
 def test_a_schema_that_contains_itself() -> None:
     tree = an_object(value={"const": 1}, next={"anyOf": [{"type": "null"}, {"$ref": "#"}]})
     ebnf = Ebnf()
@@ -225,7 +279,7 @@ def test_free_text_ends_with_the_first_end() -> None:
         for place, character in enumerate(text):
             branches = [branch.strip("() ") for branch in rules[state][1:-1].split(" | ")]
             following = [one.split()[-1] for one in branches if one.startswith(f'"{character}"')]
-            other = [one.split()[-1] for one in branches if one.startswith("[^")]
+            other = [one.split()[-1] for one in branches if one.startswith("[")]
             state = following[0] if following else other[0]
             if state not in rules:
                 return place == len(text) - 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ from enginebay_core.api import (
     ThinkingSpan,
 )
 from enginebay_openvino.grammar import Spelling, write_ebnf
-from enginebay_openvino.loop import PipelineLoop
+from enginebay_openvino.loop import Make, PipelineLoop
 from enginebay_openvino.mailbox import Mailbox
 from enginebay_openvino.sampling import generation_config, keep_to
 
@@ -25,9 +25,7 @@ from enginebay_openvino.sampling import generation_config, keep_to
 class OpenVinoGenerator:
     """Owns the pipeline that ``make`` makes. Without a ``spelling`` there are no grammars."""
 
-    def __init__(
-        self, make: Callable[[], Any], limits: Limits, spelling: Spelling | None = None
-    ) -> None:
+    def __init__(self, make: Make, limits: Limits, spelling: Spelling | None = None) -> None:
         self.spelling = spelling
         self._limits = limits
         self._loop = PipelineLoop(make)

@@ -9,14 +9,14 @@ feeds flat ids, so nothing here may depend on ids being in rows, the mask apart,
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
 from enginebay_core.api import ModelError, Progress
-from enginebay_core.export import Decoder, Tensors, rope_tables
+from enginebay_core.export import Array, Decoder, Tensors, rope_tables
 from enginebay_openvino.weights import constant
 
 MASKED = np.float32(-65504)
@@ -35,12 +35,18 @@ def write_graph(
     ov.save_model(model, out / MODEL, compress_to_fp16=False)
 
 
+class Weights(Protocol):
+    def take(self, name: str, *shape: int) -> Array: ...
+
+    def drop(self, name: str) -> None: ...
+
+
 class DecoderGraph:
     """Nodes are passed between the methods; the shapes in their comments are of the stateful
     graph: B rows of L new ids after P earlier ones, T = P + L.
     """
 
-    def __init__(self, decoder: Decoder, tensors: Tensors, precision: str) -> None:
+    def __init__(self, decoder: Decoder, tensors: Weights, precision: str) -> None:
         self.decoder, self.tensors, self.precision = decoder, tensors, precision
         self.sinks: list[Any] = []
 

@@ -11,6 +11,7 @@ import openvino_genai as genai
 
 from enginebay_core.api import Limits, ModelError
 from enginebay_core.export import Decoder, read_decoder, read_json
+from enginebay_openvino.compiler import Compiler
 from enginebay_openvino.generator import OpenVinoGenerator
 from enginebay_openvino.grammar import Spelling, spelling_of
 from enginebay_openvino.options import (
@@ -66,7 +67,7 @@ def make_pipeline(
     options: OpenVinoOptions,
     *,
     spelling: Spelling | None = None,
-) -> Any:
+) -> tuple[Any, Compiler | None]:
     """Prompts are never shared between requests: the pipeline cannot keep tenants apart. Only with
     a ``spelling`` it can keep to grammars.
     """
@@ -84,9 +85,11 @@ def make_pipeline(
         settings["INFERENCE_NUM_THREADS"] = options.threads
     try:
         if spelling is None:
-            return genai.ContinuousBatchingPipeline(directory, scheduling, "CPU", settings)
-        return genai.ContinuousBatchingPipeline(
-            directory, spelling.tokenizer(), scheduling, "CPU", **settings
+            return genai.ContinuousBatchingPipeline(directory, scheduling, "CPU", settings), None
+        tokenizer = spelling.tokenizer()
+        pipeline = genai.ContinuousBatchingPipeline(
+            directory, tokenizer, scheduling, "CPU", **settings
         )
+        return pipeline, Compiler(tokenizer, len(spelling.tokens), spelling.end)
     except RuntimeError as error:
         raise ModelError(f"OpenVINO cannot open {directory}: {error}") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import openvino as ov
@@ -23,15 +23,24 @@ from enginebay_core.api import (
     FinishReason,
     GenerationRequest,
     GenerationStep,
+    Overloaded,
     TokenLogprob,
 )
+from enginebay_openvino.compiler import Compiler
 from enginebay_openvino.mailbox import Letter, Mailbox, deliver, give_way
 
 CLOSE_SECONDS: Final = 10.0
 MOST_GRAMMARS: Final = 512
 """Different ones of one pipeline, which keeps them all, a tenth of a megabyte or more each."""
+MOST_WAITING: Final = 16
+"""Different grammars on their way at once; one more is refused as Overloaded."""
+NONE: Final = ""
+"""The grammar of a request that is kept to none."""
 FAILED: Final = "backend 'openvino' failed on this request; the server's log has the reason"
 CLOSED: Final = "backend 'openvino' was closed before this request was done"
+
+Make: TypeAlias = Callable[[], tuple[Any, Compiler | None]]
+"""A pipeline, and what compiles grammars for it, if it can keep to any."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +48,7 @@ log = logging.getLogger(__name__)
 @dataclass(eq=False)
 class Ticket:
     """One request; ``handle`` is the pipeline's, there once it was added. ``grammar`` is the text
-    of the one that the request is kept to, if any.
+    of the one that the request is kept to, if any. ``begun``: it has made an id.
     """
 
     number: int
@@ -48,24 +57,27 @@ class Ticket:
     mailbox: Mailbox
     grammar: str
     handle: Any = field(default=None)
+    begun: bool = field(default=False)
 
 
 class PipelineLoop:
     """Starts its thread at once. The pipeline is touched by that thread alone. ``kv_used`` is the
     share of its KV memory that the last step left taken.
 
-    A pipeline that holds ``MOST_GRAMMARS`` grammars gives way to a new one: requests wait until
-    those that run have ended.
+    Requests whose grammar has to be compiled wait for that, and others go on. A pipeline that holds
+    ``MOST_GRAMMARS`` grammars gives way to a new one, once those that run have ended.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Make) -> None:
         """``make`` is called here first, and from the thread later."""
         self.steps = 0
         self.kv_used = 0.0
         self._make = make
-        self._pipeline = make()
-        self._grammars: set[str] = set()
-        self._held: list[Ticket] = []
+        self._pipeline, self._compiler = make()
+        self._grammars = {NONE}
+        self._compiling = False
+        self._settling = False
+        self._waiting: deque[Ticket] = deque()
         self._numbers = itertools.count()
         self._running: dict[int, Ticket] = {}
         self._inbox: deque[Callable[[], None]] = deque()
@@ -80,7 +92,7 @@ class PipelineLoop:
         return len(self._running)
 
     def submit(
-        self, request: GenerationRequest, config: Any, mailbox: Mailbox, grammar: str = ""
+        self, request: GenerationRequest, config: Any, mailbox: Mailbox, grammar: str = NONE
     ) -> Ticket:
         """From any thread. Raises EngineClosed once ``close`` was called."""
         ticket = Ticket(next(self._numbers), request, config, mailbox, grammar)
@@ -110,43 +122,88 @@ class PipelineLoop:
     def _run(self) -> None:
         while self._drain_inbox():
             try:
-                self._renew()
+                self._admit()
                 self._step()
             except BaseException:  # whatever C++ raises: what was running fails
                 log.exception("openvino failed in step %d", self.steps + 1)
                 self._end_all(EngineError, FAILED)
         self._end_all(EngineClosed, CLOSED)
-        self._empty()
-        self._pipeline = None
+        self._let_go()
 
     def _drain_inbox(self) -> bool:
         """Sleep while there is nothing to do; False when it is time to end."""
         with self._wake:
-            if not self._running and not self._held:
+            if not self._running and (self._compiling or not self._waiting):
                 self._wake.wait_for(lambda: self._inbox or self._closing)
             while self._inbox:
                 self._inbox.popleft()()
             return not self._closing
 
-    def _renew(self) -> None:
-        """Another pipeline, once the old one has too many grammars and nothing else to do."""
-        if not self._held or self._running:
-            return
-        self._empty()
-        self._pipeline = None
-        self._pipeline = self._make()
-        self._grammars.clear()
-        held, self._held = self._held, []
-        for ticket in held:
-            self._add(ticket)
-
     def _add(self, ticket: Ticket) -> None:
-        new = ticket.grammar and ticket.grammar not in self._grammars
-        if self._held or (new and len(self._grammars) >= MOST_GRAMMARS):
-            self._held.append(ticket)
+        if ticket.grammar == NONE and not self._full:
+            self._begin(ticket)
+        elif len({one.grammar for one in self._waiting} - self._grammars) >= MOST_WAITING:
+            message = f"{MOST_WAITING} grammars are waiting to be compiled; try again later"
+            deliver([(ticket.mailbox, Overloaded(message))])
+        else:
+            self._waiting.append(ticket)
+
+    def _admit(self) -> None:
+        """Whoever waits and may begin. The library has one lock, which a request needs until its
+        first id and compiling holds all along: neither begins while the other goes on.
+        """
+        if self._compiling:
             return
-        if new:
-            self._grammars.add(ticket.grammar)
+        while self._waiting and self._waiting[0].grammar in self._grammars:
+            self._begin(self._waiting.popleft())
+        asking = any(one.grammar and not one.begun for one in self._running.values())
+        if not self._waiting or asking or self._settling:
+            return
+        if self._full:
+            if self._running:
+                return
+            self._renew()
+        self._compile(self._waiting[0].grammar)
+
+    @property
+    def _full(self) -> bool:
+        """Whether somebody waits for a grammar that this pipeline takes no more."""
+        return (
+            len(self._grammars) > MOST_GRAMMARS
+            and bool(self._waiting)
+            and self._waiting[0].grammar not in self._grammars
+        )
+
+    def _compile(self, grammar: str) -> None:
+        assert self._compiler is not None, "not claimed"
+        self._compiling = True
+        self._compiler.begin(grammar, partial(self._send_compiled, grammar))
+
+    def _send_compiled(self, grammar: str, good: bool) -> None:
+        with self._wake:
+            self._inbox.append(partial(self._compiled, grammar, good))
+            self._wake.notify()
+
+    def _compiled(self, grammar: str, good: bool) -> None:
+        self._compiling = False
+        if good:
+            self._grammars.add(grammar)
+            return
+        failed = [ticket for ticket in self._waiting if ticket.grammar == grammar]
+        self._waiting = deque(one for one in self._waiting if one.grammar != grammar)
+        deliver([(ticket.mailbox, EngineError(FAILED)) for ticket in failed])
+
+    def _renew(self) -> None:
+        """Another pipeline, which knows no grammar. Who needs none has waited long enough."""
+        self._let_go()
+        self._pipeline, self._compiler = self._make()
+        self._grammars = {NONE}
+        free = [ticket for ticket in self._waiting if ticket.grammar == NONE]
+        self._waiting = deque(one for one in self._waiting if one.grammar != NONE)
+        for ticket in free:
+            self._begin(ticket)
+
+    def _begin(self, ticket: Ticket) -> None:
         ids = ov.Tensor(np.array([ticket.request.prompt], np.int64))
         try:
             ticket.handle = self._pipeline.add_request(ticket.number, ids, ticket.config)
@@ -157,11 +214,12 @@ class PipelineLoop:
             self._running[ticket.number] = ticket
 
     def _drop(self, ticket: Ticket) -> None:
-        """Nothing happens where it has ended already."""
-        if ticket in self._held:
-            self._held.remove(ticket)
+        """Nothing happens where it has ended already. The pipeline may still look at it once."""
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
         if self._running.pop(ticket.number, None) is not None:
             ticket.handle.cancel()
+            self._settling = True
 
     def _step(self) -> None:
         """openvino-genai holds Python's lock for the whole of a step: what no other thread does
@@ -170,23 +228,28 @@ class PipelineLoop:
         loops = {ticket.mailbox.loop for ticket in self._running.values()}
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
+        self._settling = False
         self.steps += 1
         self.kv_used = self._pipeline.get_metrics().cache_usage / 100
         deliver(list(self._collect()))
         give_way(loops)
 
-    def _empty(self) -> None:
+    def _let_go(self) -> None:
         """What was cancelled gives its blocks back in the next step; the pipeline logs an error
         for each that it still has at its end.
         """
         with suppress(Exception):
             if self._pipeline.has_non_finished_requests():
                 self._pipeline.step()
+        if self._compiler is not None:
+            self._compiler.close()
+        self._pipeline = self._compiler = None
 
     def _collect(self) -> Iterator[tuple[Mailbox, Letter]]:
         for ticket in list(self._running.values()):
             step = read(ticket)
             if step is not None:
+                ticket.begun = True
                 yield ticket.mailbox, step
             if step is not None and step.finish is not None:
                 del self._running[ticket.number]
@@ -199,8 +262,8 @@ class PipelineLoop:
         running, self._running = list(self._running.values()), {}
         for ticket in running:
             ticket.handle.cancel()
-        held, self._held = self._held, []
-        deliver([(ticket.mailbox, error(message)) for ticket in (*running, *held)])
+        waiting, self._waiting = self._waiting, deque()
+        deliver([(ticket.mailbox, error(message)) for ticket in (*running, *waiting)])
 
 
 def read(ticket: Ticket) -> GenerationStep | None:

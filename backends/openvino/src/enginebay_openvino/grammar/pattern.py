@@ -21,6 +21,7 @@ what names of control tokens begin with.
 """
 MOST: Final = 4096
 """Repetitions."""
+DEEPEST: Final = 32
 
 
 class NotKept(Exception):
@@ -43,6 +44,7 @@ class _Reader:
         self._ebnf = ebnf
         self._text = text
         self.place = 0
+        self._depth = 0
 
     @property
     def at_end(self) -> bool:
@@ -89,9 +91,13 @@ class _Reader:
             if self._text[self.place : self.place + 2] != "?:":
                 raise NotKept("a group that is more than a group")
             self.place += 2
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise NotKept(f"more than {DEEPEST} groups within each other")
         inner = self.alternatives()
         if self._take() != ")":
             raise NotKept("a group without an end")
+        self._depth -= 1
         return inner
 
     def _escaped(self) -> Ranges:
@@ -99,7 +105,7 @@ class _Reader:
         if character in CLASSES:
             return CLASSES[character]
         if character in "DWS":
-            return _others(CLASSES[character.lower()])
+            return others(CLASSES[character.lower()])
         if character in CONTROLS:
             return [(CONTROLS[character], CONTROLS[character])]
         if character in "xu":
@@ -161,7 +167,7 @@ class _Reader:
         return int(least), last
 
 
-def _others(ranges: Ranges) -> Ranges:
+def others(ranges: Ranges) -> Ranges:
     """All characters but these."""
     found, begin = [], 0
     for first, last in sorted([*ranges, (sys.maxunicode + 1, sys.maxunicode + 1)]):
@@ -173,13 +179,13 @@ def _others(ranges: Ranges) -> Ranges:
 
 def one_of(ranges: Ranges, *, other: bool = False) -> str:
     """As they stand in a JSON string."""
-    wanted = _others(ranges) if other else ranges
+    wanted = others(ranges) if other else ranges
     escaped = [
         literal
         for code, literal in ((QUOTE, r'"\\\""'), (BACKSLASH, r'"\\\\"'))
         if any(first <= code <= last for first, last in wanted)
     ]
-    plain = _others([*_others(wanted), *UNPLAIN])
+    plain = others([*others(wanted), *UNPLAIN])
     if not plain and not escaped:
         raise NotKept("a character that a JSON string escapes")
     return choice([*([characters(plain)] if plain else []), *escaped])

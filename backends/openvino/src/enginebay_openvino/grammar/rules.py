@@ -7,13 +7,14 @@ from typing import Final
 
 from enginebay_core.api import Grammar, Rule
 from enginebay_openvino.grammar.ebnf import Ebnf, characters, choice, literal, sequence
+from enginebay_openvino.grammar.pattern import others
 from enginebay_openvino.grammar.schema import SchemaWriter
 from enginebay_openvino.grammar.spelling import control_name
 
 AFTER_THINKING: Final = r'("\n" ("\n")?)?'
 
-TEXT: Final = [(0xD800, 0xEFFF)]
-"""What no text contains: halves of pairs, and what names of control tokens begin with."""
+NO_TEXT: Final = [(0xD800, 0xEFFF)]
+"""Halves of pairs, and what names of control tokens begin with."""
 
 
 def write_ebnf(grammar: Grammar) -> str:
@@ -27,7 +28,7 @@ def write_ebnf(grammar: Grammar) -> str:
         return ebnf.text(body)
     if not thinking.begun:
         opening, closing = map(literal, map(control_name, (thinking.opening, thinking.closing)))
-        thought = sequence([opening, f"{characters(TEXT, other=True)}*", closing, AFTER_THINKING])
+        thought = sequence([opening, f"{characters(others(NO_TEXT))}*", closing, AFTER_THINKING])
         return ebnf.text(sequence([choice([thought, literal("")]), body]))
     return ebnf.text(sequence([AFTER_THINKING, body]))
 
@@ -53,7 +54,7 @@ class _Writer:
     def _free(self, end: str) -> str:
         """Up to the first ``end``: a state for each beginning of it that was just written."""
         if not end:
-            return f"{characters(TEXT, other=True)}*"
+            return f"{characters(others(NO_TEXT))}*"
         states = [self._ebnf.name() for _ in end]
         for known, state in enumerate(states):
             self._ebnf.define(state, self._after(end, end[:known], states))
@@ -61,7 +62,7 @@ class _Writer:
 
     def _after(self, end: str, written: str, states: list[str]) -> str:
         known = sorted({(ord(one), ord(one)) for one in end})
-        branches = [sequence([characters([*known, *TEXT], other=True), states[0]])]
+        branches = [sequence([characters(others([*known, *NO_TEXT])), states[0]])]
         for code, _ in known:
             text = written + chr(code)
             length = next(n for n in range(len(text), -1, -1) if text.endswith(end[:n]))

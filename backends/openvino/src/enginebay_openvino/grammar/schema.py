@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from enginebay_core.api import RequestError
-from enginebay_openvino.grammar.ebnf import Ebnf, choice, literal, sequence, times
+from enginebay_openvino.grammar.cost import states
+from enginebay_openvino.grammar.ebnf import Ebnf, choice, literal, sequence, shorten, times
 from enginebay_openvino.grammar.numbers import Bounds, real, whole
 from enginebay_openvino.grammar.pattern import UNPLAIN, NotKept, one_of, write_pattern
 from enginebay_openvino.grammar.shape import FORMATS, KEYWORDS, KINDS, NOTES, excluding, kind_of
@@ -24,6 +25,13 @@ _UNUSUAL: Final = re.compile("[\x7f-\x9f\ue000-\uefff]")
 
 MOST: Final = 4096
 """Characters of a string, entries of a list, multiples of a number."""
+MOST_OPTIONAL: Final = 256
+"""Properties of one object that may be left out: each id looks at all that may come next."""
+MOST_BRANCHES: Final = 256
+"""Schemas of which each is compared with each other."""
+MOST_STATES: Final = 256
+MOST_CHARACTERS: Final = 2**19
+"""Of the grammar that a request's schemas make. Both are well under ten seconds of two cores."""
 
 
 class SchemaWriter:
@@ -40,13 +48,18 @@ class SchemaWriter:
 
     def write(self) -> str:
         """Raises RequestError."""
-        return self._value(self._root)
+        written = self._value(self._root)
+        if states(self._ebnf.rules) > MOST_STATES:
+            self._lacks("too many different lengths, formats and patterns of strings")
+        return written
 
     def _value(self, schema: Any) -> str:
         if schema is True or schema == {}:
             return self._anything()
         if not isinstance(schema, Mapping):
             self._refuse("says false somewhere" if schema is False else "has a schema that is none")
+        if self._ebnf.size > MOST_CHARACTERS:
+            self._lacks("too many different properties, values and ranges")
         self._check_names(schema)
         for keyword in SELECTING:
             if keyword in schema:
@@ -77,6 +90,8 @@ class SchemaWriter:
     def _combined(self, keyword: str, body: Sequence[Any]) -> str:
         if keyword == "allOf" and len(body) > 1:
             self._lacks("allOf of several schemas")
+        if keyword == "oneOf" and len(body) > MOST_BRANCHES:
+            self._lacks(f"oneOf of more than {MOST_BRANCHES} schemas")
         if keyword == "oneOf" and not excluding(body):
             self._lacks("oneOf whose schemas do not exclude each other by type or by a constant")
         return choice([self._value(one) for one in body])
@@ -124,8 +139,9 @@ class SchemaWriter:
         if kind in ("null", "boolean"):
             return '"null"' if kind == "null" else '("true" | "false")'
         if kind in ("integer", "number"):
-            return self._number(kind, schema)
-        return {"string": self._string, "array": self._array, "object": self._object}[kind](schema)
+            return self._ebnf.rule(self._number(kind, schema))
+        write = {"string": self._string, "array": self._array, "object": self._object}[kind]
+        return self._ebnf.rule(write(schema))
 
     def _string(self, schema: Mapping[str, Any]) -> str:
         special = [name for name in ("pattern", "format") if name in schema]
@@ -136,7 +152,7 @@ class SchemaWriter:
             inner = self._formed(special[0], schema[special[0]])
         else:
             least, most = self._count(schema, "minLength", "maxLength")
-            inner = times(self._ebnf, self._ebnf.rule(self._character), least, most)
+            inner = times(self._ebnf, self._character, least, shorten(least, most))
         return sequence([r'"\""', inner, r'"\""'])
 
     def _formed(self, keyword: str, what: Any) -> str:
@@ -214,6 +230,8 @@ class SchemaWriter:
             self._refuse("has properties or required in a wrong form")
         self._check_others(schema, properties, required)
         others = schema.get("additionalProperties", True)
+        if sum(name not in required for name in properties) > MOST_OPTIONAL:
+            self._lacks(f"more than {MOST_OPTIONAL} properties that are not required")
         members = [
             sequence([_constant(name), self._colon(), self._value(of)])
             for name, of in properties.items()
@@ -243,10 +261,11 @@ class SchemaWriter:
 
     def _finds(self, pattern: str, name: str) -> bool:
         """Only of patterns whose search takes no long time."""
+        if "(" in pattern or sum(map(pattern.count, "*+?{")) > 1:
+            self._lacks("patternProperties with a group or more than one repetition")
         try:
-            write_pattern(Ebnf(), pattern)
             return re.search(pattern, name[:200]) is not None
-        except (NotKept, re.error) as reason:
+        except re.error as reason:
             self._lacks(f"patternProperties with {reason}")
 
     def _members(self, members: Sequence[str], required: Sequence[bool]) -> str:
