@@ -278,9 +278,11 @@ def make_venv() -> None:
 
 def pip_install(arguments: list[str]) -> None:
     """One pip command. Its whole output goes to a log; the terminal gets one line per package
-    when it is a file, one line in all when it is a terminal.
+    when it is a file, one line in all when it is a terminal. Python compiles what it imports when
+    it first does; to compile all of torch and Transformers at once would take half a minute.
     """
-    command = [str(BIN / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    command = [str(BIN / "python"), "-m", "pip", "install"]
+    command += ["--no-compile", "--disable-pip-version-check"]
     started = time.monotonic()
     with LOG.open("w") as log:
         child = subprocess.Popen(

@@ -45,7 +45,7 @@ def make_venv(tmp_path: Path) -> MakeVenv:
     def make(*requirements: str) -> Path:
         run([sys.executable, "-m", "venv", str(tmp_path / "venv")])
         python = tmp_path / "venv" / "bin" / "python"
-        install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        install = [str(python), "-m", "pip", "install", "-q", "--no-compile"]
         run([*install, "-c", str(ROOT / "constraints.txt"), *requirements])
         return python
 

@@ -63,7 +63,18 @@ def author(package: Path, wheels: Path) -> Author:
     python = package.parent / "venv" / "bin" / "python"
     core = f"enginebay-core[hf,testing] @ file://{wheel(wheels, 'enginebay-core')}"
     mine = wheel(Path(built), "enginebay-mine")
-    run([str(python), *pip, "install", "-c", str(ROOT / "constraints.txt"), core, mine])
+    run(
+        [
+            str(python),
+            *pip,
+            "install",
+            "--no-compile",
+            "-c",
+            str(ROOT / "constraints.txt"),
+            core,
+            mine,
+        ]
+    )
     return Author(package, python)
 
 
