@@ -55,6 +55,21 @@ def test_a_path_like_no_other(toys: Running, path: str) -> None:
     assert len(message) < 300
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/livez", "/version", "/v1/models", "/v1/models/toy", "/v1/models/no"]
+)
+def test_head_answers_as_get_without_a_body(toys: Running, path: str) -> None:
+    whole, head = (toys.http.request(method, toys.root + path) for method in ("GET", "HEAD"))
+    assert head.status_code == whole.status_code != 405
+    assert head.headers["content-length"] == whole.headers["content-length"] != "0"
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert head.content == b""
+
+
+def test_head_is_not_for_what_is_posted(toys: Running) -> None:
+    assert toys.http.head(toys.url + "/chat/completions").status_code == 405
+
+
 def test_a_wrong_method_says_which(toys: Running) -> None:
     answer = toys.http.get(toys.url + "/chat/completions")
     assert answer.status_code == 405

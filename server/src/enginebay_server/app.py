@@ -16,6 +16,7 @@ from enginebay_server.handlers import add_handlers
 from enginebay_server.models import ModelTable
 from enginebay_server.routes import ROUTERS
 from enginebay_server.routes.describe import ERRORS
+from enginebay_server.routes.head import heads_of
 from enginebay_server.service import Service
 from enginebay_server.tracing import open_tracing
 
@@ -37,7 +38,7 @@ def build_app(settings: ServerSettings, models: ModelTable, base_url: str) -> Fa
     )
     app.state.tracing = tracing
     service = app.state.service = Service(settings, models, base_url, keys)
-    for router in ROUTERS:
+    for router in (*ROUTERS, heads_of(ROUTERS)):
         app.include_router(router)
     add_handlers(app)
     app.add_middleware(Gate, settings=settings, keys=keys, meters=service.meters)
