@@ -199,7 +199,7 @@ async def test_a_pipeline_full_of_grammars_gives_way_to_another(
     pocket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever runs is let to the end, whoever comes meanwhile waits, and nobody notices."""
-    monkeypatch.setattr(loop, "MOST_GRAMMARS", 2)
+    monkeypatch.setattr(loop, "MOST_STATES", 2)
     options = OpenVinoOptions(threads=1, max_sequences=4, max_length=256)
     made = OpenVinoBackend().load(pocket, options, quiet)
     assert isinstance(made, OpenVinoGenerator)

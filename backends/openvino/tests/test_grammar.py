@@ -145,6 +145,11 @@ def an_object(**properties: Any) -> dict[str, Any]:
         ({"oneOf": [{"type": "null"}, {"const": 2}]}, ["null", "2"], ["3"]),
         ({"allOf": [{"const": "x"}]}, ['"x"'], []),
         ({"type": "string", "minLength": 1, "maxLength": 2}, ['"a"', r'"\"b"'], ['""', '"abc"']),
+        (
+            {"type": "string", "format": "email"},
+            ['"a@b.de"', '"john.smith@example.co.uk"'],
+            ['"a@b"', '"@b.de"', '"a.@b.de"'],
+        ),
         ({"type": "string", "format": "date"}, ['"2024-02-28"'], ['"2024-13-01"', '"x"']),
         ({"type": "integer", "multipleOf": 12, "minimum": 1, "maximum": 30}, ["12", "24"], ["0"]),
         ({"type": "array", "items": {"const": 1}, "maxItems": 2}, ["[]", "[1, 1]"], ["[1, 1, 1]"]),

@@ -27,11 +27,13 @@ from enginebay_core.api import (
     TokenLogprob,
 )
 from enginebay_openvino.compiler import Compiler
+from enginebay_openvino.grammar import states_of
 from enginebay_openvino.mailbox import Letter, Mailbox, deliver, give_way
 
 CLOSE_SECONDS: Final = 10.0
-MOST_GRAMMARS: Final = 512
-"""Different ones of one pipeline, which keeps them all, a tenth of a megabyte or more each."""
+MOST_STATES: Final = 2048
+"""Of all grammars of one pipeline, which keeps them; a quarter of a megabyte each with 150,000 ids.
+"""
 MOST_WAITING: Final = 16
 """Different grammars on their way at once; one more is refused as Overloaded."""
 NONE: Final = ""
@@ -64,8 +66,8 @@ class PipelineLoop:
     """Starts its thread at once. The pipeline is touched by that thread alone. ``kv_used`` is the
     share of its KV memory that the last step left taken.
 
-    Requests whose grammar has to be compiled wait for that, and others go on. A pipeline that holds
-    ``MOST_GRAMMARS`` grammars gives way to a new one, once those that run have ended.
+    Requests whose grammar has to be compiled wait for that, and others go on. A pipeline whose
+    grammars have ``MOST_STATES`` states gives way to a new one, once those that run have ended.
     """
 
     def __init__(self, make: Make) -> None:
@@ -75,6 +77,7 @@ class PipelineLoop:
         self._make = make
         self._pipeline, self._compiler = make()
         self._grammars = {NONE}
+        self._states = 0.0
         self._compiling = False
         self._settling = False
         self._waiting: deque[Ticket] = deque()
@@ -169,15 +172,15 @@ class PipelineLoop:
     def _full(self) -> bool:
         """Whether somebody waits for a grammar that this pipeline takes no more."""
         return (
-            len(self._grammars) > MOST_GRAMMARS
+            self._states >= MOST_STATES
             and bool(self._waiting)
             and self._waiting[0].grammar not in self._grammars
         )
 
     def _compile(self, grammar: str) -> None:
         assert self._compiler is not None, "not claimed"
-        self._compiling = True
         self._compiler.begin(grammar, partial(self._send_compiled, grammar))
+        self._compiling = True
 
     def _send_compiled(self, grammar: str, good: bool) -> None:
         with self._wake:
@@ -188,6 +191,7 @@ class PipelineLoop:
         self._compiling = False
         if good:
             self._grammars.add(grammar)
+            self._states += states_of(grammar)
             return
         failed = [ticket for ticket in self._waiting if ticket.grammar == grammar]
         self._waiting = deque(one for one in self._waiting if one.grammar != grammar)
@@ -197,7 +201,7 @@ class PipelineLoop:
         """Another pipeline, which knows no grammar. Who needs none has waited long enough."""
         self._let_go()
         self._pipeline, self._compiler = self._make()
-        self._grammars = {NONE}
+        self._grammars, self._states = {NONE}, 0.0
         free = [ticket for ticket in self._waiting if ticket.grammar == NONE]
         self._waiting = deque(one for one in self._waiting if one.grammar != NONE)
         for ticket in free:

@@ -25,6 +25,12 @@ def states(rules: Mapping[str, str]) -> float:
     return sum(_weigh(body, leaves) for body in pieces.values())
 
 
+def states_of(text: str) -> float:
+    """Of a whole grammar, and 1 for what else it is."""
+    rules = [line.partition(" ::= ") for line in text.splitlines()]
+    return 1 + states({name: body for name, _, body in rules})
+
+
 def _weigh(body: Sequence[str], leaves: Mapping[str, float]) -> float:
     """The library writes out leaves wherever they are named; other rules stand by themselves."""
     levels: list[list[float]] = [[]]

@@ -29,7 +29,7 @@ MOST_OPTIONAL: Final = 256
 """Properties of one object that may be left out: each id looks at all that may come next."""
 MOST_BRANCHES: Final = 256
 """Schemas of which each is compared with each other."""
-MOST_STATES: Final = 256
+MOST_STATES: Final = 160
 MOST_CHARACTERS: Final = 2**19
 """Of the grammar that a request's schemas make. Both are well under ten seconds of two cores."""
 

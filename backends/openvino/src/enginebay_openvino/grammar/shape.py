@@ -41,14 +41,15 @@ _TIME: Final = (
     '([0-1] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9]{1,6})?'
     ' ("Z" | [+-] ("0" [0-9] | "1" [0-3]) ":" [0-5] [0-9])'
 )
-_LABEL: Final = "[a-z0-9] [a-z0-9]{0,20}"
+_LABEL: Final = "[a-z0-9]{1,16}"
+_ENDING: Final = "[a-z]{2,6}"
 _HEX: Final = "[0-9a-f]"
 
 FORMATS: Final[Mapping[str, str]] = {
     "date": f"({_DATE})",
     "time": f"({_TIME})",
     "date-time": f'({_DATE} "T" {_TIME})',
-    "email": f'({_LABEL} ("." {_LABEL}){{0,2}} "@" {_LABEL} ("." {_LABEL}){{1,2}})',
+    "email": f'({_LABEL} ("." {_LABEL})? "@" {_LABEL} "." {_ENDING} ("." {_ENDING})?)',
     "uuid": f'({_HEX}{{8}} "-" {_HEX}{{4}} "-" {_HEX}{{4}} "-" {_HEX}{{4}} "-" {_HEX}{{12}})',
     "ipv4": '(octet "." octet "." octet "." octet)'.replace(
         "octet", '([1-9]? [0-9] | "1" [0-9] [0-9] | "2" [0-4] [0-9] | "25" [0-5])'
