@@ -10,7 +10,7 @@ from tests.packaging.conftest import ROOT, run, wheel
 ABSENT = ("torch", "transformers", "fastapi", "uvicorn", "tokenizers", "jinja2", "enginebay_server")
 
 
-@pytest.mark.slow
+@pytest.mark.environments  # all of core's tests a second time
 @pytest.mark.timeout(600)
 def test_core_alone_passes_its_own_tests(
     wheels: Path, make_venv: Callable[..., Path], tmp_path: Path
