@@ -65,22 +65,33 @@ def sample_row(logits: Floats, row: SampleRow) -> Sampled:
 
 def ids_of_mask(row: SampleRow, logits: Floats) -> Ids | None:
     """All that can be chosen, ascending, where nothing but a mask says so and they are few; None
-    where the whole vocabulary has to be looked at. A greedy row whose best id is allowed needs no
-    other.
+    where the whole vocabulary has to be looked at. A row that would choose an allowed id without
+    the mask needs no other.
     """
     mask, params = row.mask, row.params
     if mask is None or row.banned or params.logit_bias or params.counts_ids:
         return None
-    if params.temperature == 0:
-        best = int(logits.argmax())
-        if mask[best // 32] >> best % 32 & 1:
-            return np.array([best])
     words = np.flatnonzero(mask)
+    if params.temperature == 0 or words.size > _FEW_WORDS:
+        best = _unmasked(logits, row)
+        if best is not None and mask[best // 32] >> best % 32 & 1:
+            return np.array([best])
     if not 0 < words.size <= _FEW_WORDS:
         return None
     flags = np.unpackbits(mask[words].view(np.uint8), bitorder="little").view(np.bool_)
     ids: Ids = (words[:, None] * 32 + np.arange(32))[flags.reshape(-1, 32)]
     return ids[ids < logits.size]
+
+
+def _unmasked(logits: Floats, row: SampleRow) -> int | None:
+    """What the row would choose of all ids: each has its own noise, whichever others there are.
+    None where that depends on the others.
+    """
+    if row.params.temperature == 0:
+        return int(logits.argmax())
+    if _cuts(row):
+        return None
+    return gumbel_argmax_rows([_key(row)], logits[None], [row.params.temperature])[0]
 
 
 def _choose(adjusted: Floats, row: SampleRow) -> int:
@@ -119,9 +130,12 @@ def _plainly_greedy(row: SampleRow) -> bool:
 
 
 def _plainly_drawn(row: SampleRow) -> bool:
+    return row.params.temperature > 0 and not _cuts(row) and _plain(row)
+
+
+def _cuts(row: SampleRow) -> bool:
     params = row.params
-    cut = params.top_k > 0 or params.top_p < 1 or params.min_p > 0
-    return params.temperature > 0 and not cut and _plain(row)
+    return params.top_k > 0 or params.top_p < 1 or params.min_p > 0
 
 
 def _plain(row: SampleRow) -> bool:
