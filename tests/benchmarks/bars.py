@@ -9,6 +9,7 @@ from typing import Final, Literal
 from tests.benchmarks.names import (
     ASGI,
     BARE,
+    BRIEF,
     CONTINUOUS,
     INLINE,
     ONNX,
@@ -117,7 +118,7 @@ def placement_bars() -> list[Bar]:
     """A process of its own beside inline."""
     alone = "placement/toy-1"
     return [
-        _placed("transformers-8", OURS, INLINE),
+        _placed("transformers-8", BRIEF, INLINE),
         _placed("openvino-8", OPENVINO, OPENVINO_INLINE),
         _placed("onnx-8", ONNX, ONNX_INLINE),
         _placed("toy-32", TOY, TOY_INLINE),

@@ -29,7 +29,9 @@ CONTEXT: Final = 2304
 """Room for the longest scenario: 2,000 tokens of history, two turns and their answers."""
 
 SHORT_CONTEXT: Final = 512
-"""For engines that are only asked short prompts, and take the memory for all at once."""
+"""For engines that are only asked short prompts, and take the memory for all at once: two with
+the long one would not fit beside each other.
+"""
 
 STREAMS: Final = 32
 PACE: Final = 0.02
@@ -144,14 +146,14 @@ def starts(shop: Workshop) -> dict[str, Start]:
 
 
 def of_transformers(shop: Workshop) -> dict[str, Start]:
-    options: dict[str, str | float] = {
-        "device": shop.device,
-        "dtype": "bfloat16",
-        "max_sequences": STREAMS,
-        "max_length": CONTEXT,
-    }
 
-    def ours(name: str, placement: str) -> AbstractContextManager[Contender]:
+    def ours(name: str, placement: str, length: int) -> AbstractContextManager[Contender]:
+        options: dict[str, str | float] = {
+            "device": shop.device,
+            "dtype": "bfloat16",
+            "max_sequences": STREAMS,
+            "max_length": length,
+        }
         setup = peers.Setup("transformers", str(shop.model), options, placement)
         return peers.enginebay(name, setup, shop.log(key_of(name)))
 
@@ -166,8 +168,9 @@ def of_transformers(shop: Workshop) -> dict[str, Start]:
         )
 
     return {
-        names.OURS: lambda: ours(names.OURS, "process"),
-        names.INLINE: lambda: ours(names.INLINE, "inline"),
+        names.OURS: lambda: ours(names.OURS, "process", CONTEXT),
+        names.BRIEF: lambda: ours(names.BRIEF, "process", SHORT_CONTEXT),
+        names.INLINE: lambda: ours(names.INLINE, "inline", SHORT_CONTEXT),
         names.CONTINUOUS: lambda: theirs(names.CONTINUOUS, batching=True),
         names.SERVE: lambda: theirs(names.SERVE, batching=False),
         names.LLAMA: lambda: peers.llama_cpp(

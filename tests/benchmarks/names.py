@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 OURS: Final = "EngineBay"
-INLINE: Final = "EngineBay, inline"
+BRIEF: Final = "EngineBay, for short prompts"
+INLINE: Final = "EngineBay, for short prompts, inline"
 OPENVINO: Final = "EngineBay on openvino"
 OPENVINO_INLINE: Final = "EngineBay on openvino, inline"
 ONNX: Final = "EngineBay on onnx"
@@ -23,6 +24,7 @@ ASGI: Final = "bare ASGI app"
 
 KEYS: Final = {
     "enginebay": OURS,
+    "enginebay-brief": BRIEF,
     "enginebay-inline": INLINE,
     "openvino": OPENVINO,
     "openvino-inline": OPENVINO_INLINE,

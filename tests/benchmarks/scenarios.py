@@ -12,6 +12,7 @@ from tests.benchmarks.contender import Contender
 from tests.benchmarks.figures import Figures, decode_figures, late_figures, wave_figures
 from tests.benchmarks.names import (
     BARE,
+    BRIEF,
     CONTINUOUS,
     INLINE,
     LLAMA,
@@ -61,10 +62,13 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything: tokens per answer, and repetitions of waves and of lone prompts."""
+    """How much of everything: tokens per answer, and repetitions of waves, of small ones, which
+    take seconds and vary most, and of lone prompts.
+    """
 
     tokens: int
     repetitions: int
+    small: int
     lone: int
 
     def waves(self, kind: str, streams: int, length: int, *who: str) -> Scenario:
@@ -103,11 +107,12 @@ class Size:
     def _scenario(
         self, name: str, title: str, lengths: tuple[int, ...], who: tuple[str, ...], run: Run
     ) -> Scenario:
-        return Scenario(name, title, lengths, self.tokens, self.repetitions, who, run)
+        repetitions = self.small if len(lengths) <= CROWD else self.repetitions
+        return Scenario(name, title, lengths, self.tokens, repetitions, who, run)
 
 
 def cpu_scenarios() -> list[Scenario]:
-    size = Size(tokens=64, repetitions=3, lone=5)
+    size = Size(tokens=64, repetitions=3, small=7, lone=5)
     return [
         size.waves("short", 1, SHORT, OURS, SERVE, CONTINUOUS, LLAMA, BARE),
         size.waves("short", 4, SHORT, OURS, SERVE, CONTINUOUS, LLAMA, BARE),
@@ -118,7 +123,7 @@ def cpu_scenarios() -> list[Scenario]:
         size.late_prompt(OURS, CONTINUOUS),
         size.decoding(32, 64, OURS),
         *(size.decoding(n, LONG, OURS, BARE) for n in (1, 8, 16, 32)),
-        size.placed("transformers", 8, OURS, INLINE),
+        size.placed("transformers", 8, BRIEF, INLINE),
         *(size.waves("openvino", n, SHORT, OPENVINO, CONTINUOUS, PIPELINE) for n in (1, 8, 32)),
         size.placed("openvino", 8, OPENVINO, OPENVINO_INLINE),
         replace(size, tokens=32).waves("onnx", 8, SHORT, ONNX, ORT_LONE, ORT_BATCH),
@@ -137,14 +142,14 @@ def toy_placements(size: Size) -> list[Scenario]:
 
 def quick_scenarios() -> list[Scenario]:
     """The same prompts, half of the tokens, fewer repetitions; the longest ones are left out."""
-    size = Size(tokens=32, repetitions=2, lone=2)
+    size = Size(tokens=32, repetitions=2, small=2, lone=2)
     return [
         size.waves("short", 1, SHORT, OURS, SERVE, CONTINUOUS, LLAMA, BARE),
         size.waves("short", 8, SHORT, OURS, CONTINUOUS, BARE),
         size.waves("short", 32, SHORT, OURS, CONTINUOUS),
         size.second_turn(OURS),
         size.late_prompt(OURS),
-        size.placed("transformers", 8, OURS, INLINE),
+        size.placed("transformers", 8, BRIEF, INLINE),
         *(size.waves("openvino", n, SHORT, OPENVINO, CONTINUOUS, PIPELINE) for n in (1, 8)),
         replace(size, tokens=16).waves("onnx", 8, SHORT, ONNX, ORT_LONE, ORT_BATCH),
         *toy_placements(size),
@@ -152,7 +157,7 @@ def quick_scenarios() -> list[Scenario]:
 
 
 def cuda_scenarios() -> list[Scenario]:
-    size = Size(tokens=128, repetitions=3, lone=3)
+    size = Size(tokens=128, repetitions=3, small=3, lone=3)
     return [
         *(size.waves("short", n, SHORT, OURS, CONTINUOUS) for n in (1, 4, 8, 16, 32)),
         size.waves("prompt-300", 16, 300, OURS, CONTINUOUS),
