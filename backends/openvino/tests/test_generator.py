@@ -29,13 +29,14 @@ from enginebay_core.api import (
 )
 from enginebay_core.plugins import load_backend
 from enginebay_core.text import hf_tokenizer
-from enginebay_openvino import OpenVinoBackend, OpenVinoOptions, loop, mailbox
-from enginebay_openvino.generator import OpenVinoGenerator
+from enginebay_openvino import OpenVinoBackend, OpenVinoOptions, mailbox
 from enginebay_openvino.grammar import schema
 
 genai = pytest.importorskip(
     "openvino_genai", reason="OpenVINO GenAI is not installed: backends/openvino[runtime]"
 )
+from enginebay_openvino import loop  # noqa: E402 - needs the runtime
+from enginebay_openvino.generator import OpenVinoGenerator  # noqa: E402 - needs the runtime
 
 PROMPTS = [tuple(range(300 + 37 * i, 300 + 37 * i + 5 * n, n)) for i, n in enumerate((1, 3, 7, 9))]
 
