@@ -52,8 +52,8 @@ class Target:
         return json.dumps(whole).encode()
 
     def health_seconds(self) -> float:
-        """The best of ten: the machine may be busy, the server must not."""
-        return min(self._one_health() for _ in range(10))
+        """The best of three: the machine may be busy, the server must not."""
+        return min(self._one_health() for _ in range(3))
 
     def processes(self) -> list[int]:
         """The server and its backends; what a backend starts for a while is its own affair."""

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,16 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_venv(tmp_path: Path) -> MakeVenv:
     """``make_venv(*requirements)``: its python, in a new environment with those installed."""
 
-    def make(*requirements: str) -> Path:
-        run([sys.executable, "-m", "venv", str(tmp_path / "venv")])
-        python = tmp_path / "venv" / "bin" / "python"
-        install = [str(python), "-m", "pip", "install", "-q", "--no-compile"]
-        run([*install, "-c", str(ROOT / "constraints.txt"), *requirements])
-        return python
+    return partial(venv_with, tmp_path / "venv")
 
-    return make
+
+def venv_with(folder: Path, *requirements: str) -> Path:
+    """The python of a new environment in ``folder`` with those installed."""
+    run([sys.executable, "-m", "venv", str(folder)])
+    python = folder / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    run([*install, "--no-compile", "-c", str(ROOT / "constraints.txt"), *requirements])
+    return python
 
 
 def run(command: list[str], **options: object) -> str:

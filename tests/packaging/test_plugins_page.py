@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import read
-from tests.packaging.conftest import ROOT, run, wheel
+from tests.packaging.conftest import ROOT, run, venv_with, wheel
 
 from enginebay_core.api import StepBatch, StepRow
 from enginebay_numpy import NumpyBackend, NumpyOptions
@@ -59,23 +59,9 @@ def author(package: Path, wheels: Path) -> Author:
     built = str(package.parent / "dist")
     build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", built, str(package))
     run([sys.executable, *pip, *build])
-    run([sys.executable, "-m", "venv", str(package.parent / "venv")])
-    python = package.parent / "venv" / "bin" / "python"
     core = f"enginebay-core[hf,testing] @ file://{wheel(wheels, 'enginebay-core')}"
     mine = wheel(Path(built), "enginebay-mine")
-    run(
-        [
-            str(python),
-            *pip,
-            "install",
-            "--no-compile",
-            "-c",
-            str(ROOT / "constraints.txt"),
-            core,
-            mine,
-        ]
-    )
-    return Author(package, python)
+    return Author(package, venv_with(package.parent / "venv", core, mine))
 
 
 def test_the_page_is_typed_and_tidy(package: Path) -> None:

@@ -60,8 +60,10 @@ def test_refused_before_the_prompt_is_rendered(start: Callable[[Config], Running
     with send_raw(server, {**CHAT, "max_tokens": 1500}):
         while not server.working("m"):
             time.sleep(0.005)
+        started = time.monotonic()
         assert server.post(long).status_code == 503
         assert server.http.get(server.root + "/health").status_code == 200
+        assert time.monotonic() - started < 0.5
         assert server.working("m"), "nobody waited for the one that runs"
     server.wait_idle("m")
     assert server.post({**CHAT, "max_tokens": 1}).status_code == 200, "who left gives room back"

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,21 @@ def quiet(stage: str, done: int = 0, total: int = 0) -> None:
     pass
 
 
+@contextmanager
+def opened(model: Path, length: int) -> Iterator[OpenVinoGenerator]:
+    options = OpenVinoOptions(threads=1, max_sequences=4, max_length=length)
+    made = OpenVinoBackend().load(model, options, quiet)
+    assert isinstance(made, OpenVinoGenerator)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture(scope="module")
 def generator(pocket: Path) -> Iterator[Generator]:
-    options = OpenVinoOptions(threads=1, max_sequences=4, max_length=512)
-    made = OpenVinoBackend().load(pocket, options, quiet)
-    yield made
-    made.close()
+    with opened(pocket, 512) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -201,21 +210,16 @@ async def test_a_pipeline_full_of_grammars_gives_way_to_another(
 ) -> None:
     """Whoever runs is let to the end, whoever comes meanwhile waits, and nobody notices."""
     monkeypatch.setattr(loop, "MOST_STATES", 2)
-    options = OpenVinoOptions(threads=1, max_sequences=4, max_length=256)
-    made = OpenVinoBackend().load(pocket, options, quiet)
-    assert isinstance(made, OpenVinoGenerator)
-    first = made._loop._pipeline
     free = GenerationRequest(PROMPTS[0], 40, SamplingParams(temperature=0), frozenset())
     values = [Rule("json", json.dumps({"const": number})) for number in range(6)]
     bound = [replace(free, max_tokens=8, grammar=Grammar(value)) for value in values]
-    try:
+    with opened(pocket, 256) as made:
+        first = made._loop._pipeline
         alone = await answer(made, free)
         answers = await asyncio.gather(
             answer(made, free), *(answer(made, request) for request in bound), answer(made, free)
         )
         assert made._loop._pipeline is not first
-    finally:
-        made.close()
     assert answers[0] == answers[-1] == alone
     tokenizer = hf_tokenizer.load(pocket)
     assert [tokenizer.decode(ids) for ids, _ in answers[1:-1]] == list("012345")
@@ -226,14 +230,12 @@ async def test_others_go_on_while_a_grammar_is_compiled(
 ) -> None:
     """A grammar that is larger than any that is let through takes seconds."""
     monkeypatch.setattr(schema, "MOST_STATES", 1e9)
-    options = OpenVinoOptions(threads=1, max_sequences=4, max_length=2000)
-    made = OpenVinoBackend().load(pocket, options, quiet)
     free = GenerationRequest(PROMPTS[0], 1900, SamplingParams(temperature=0), frozenset())
     words = [{"type": "string", "maxLength": 33 + number} for number in range(30)]
     rule = Rule("json", json.dumps({"type": "array", "prefixItems": words}))
     bound = replace(free, max_tokens=1, grammar=Grammar(rule))
     gaps: list[float] = []
-    try:
+    with opened(pocket, 2000) as made:
         async with aclosing(made.generate(free)) as steps:
             await anext(steps)
             before = time.perf_counter()
@@ -243,8 +245,6 @@ async def test_others_go_on_while_a_grammar_is_compiled(
                 await anext(steps)
                 gaps.append(time.perf_counter() - started)
             took = time.perf_counter() - before
-    finally:
-        made.close()
     await waits
     assert took > 0.5
     assert max(gaps) < took / 4

@@ -151,7 +151,7 @@ async def test_leaving_frees_the_room_at_once() -> None:
             await asyncio.sleep(0.06)
             left = time.monotonic()
         await waiting
-        assert time.monotonic() - left < 2, "to the end it would be 50 s"
+        assert time.monotonic() - left < 0.05 * 4
         async with aclosing(model.generator.generate(ask(max_tokens=1000))):
             pass  # left before the first step
         started = asyncio.create_task(outcome(model, ask(max_tokens=1000)))

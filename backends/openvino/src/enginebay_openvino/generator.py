@@ -14,7 +14,6 @@ from enginebay_core.api import (
     GenerationRequest,
     GenerationStep,
     Limits,
-    ThinkingSpan,
 )
 from enginebay_openvino.grammar import Spelling, write_ebnf
 from enginebay_openvino.loop import Make, PipelineLoop
@@ -46,24 +45,23 @@ class OpenVinoGenerator:
         return EngineStats(running=running, kv_used=used if running else 0.0)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        """Raises RequestError for a grammar that cannot be kept to."""
-        async with aclosing(self._generate(request)) as steps:
+        """Raises RequestError for a grammar that cannot be kept to, before any work."""
+        grammar = request.grammar
+        if grammar is None:
+            made = self._run(request, generation_config(request))
+        else:
+            ebnf = await asyncio.to_thread(write_ebnf, grammar)
+            begun = grammar.thinking is not None and grammar.thinking.begun
+            made = (self._think if begun else self._keep)(request, ebnf)
+        async with aclosing(made) as steps:
             async for step in steps:
                 yield step
 
-    def _generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        grammar = request.grammar
-        if grammar is None:
-            return self._run(request, generation_config(request))
-        if grammar.thinking is not None and grammar.thinking.begun:
-            return self._think(request, grammar.thinking)
-        return self._keep(request)
-
-    async def _keep(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        """An output that follows the request's grammar from its first id on."""
-        assert request.grammar is not None
+    async def _keep(
+        self, request: GenerationRequest, ebnf: str
+    ) -> AsyncGenerator[GenerationStep, None]:
+        """An output that follows ``ebnf`` from its first id on."""
         assert self.spelling is not None, "not claimed"
-        ebnf = await asyncio.to_thread(write_ebnf, request.grammar)
         ended = request.stop_ids or frozenset({self.spelling.end})
         config = generation_config(request)
         keep_to(config, ebnf, ended)
@@ -73,13 +71,14 @@ class OpenVinoGenerator:
                 yield step
 
     async def _think(
-        self, request: GenerationRequest, thinking: ThinkingSpan
+        self, request: GenerationRequest, ebnf: str
     ) -> AsyncGenerator[GenerationStep, None]:
         """The thinking as a text of its own, whose last id closes it; what follows goes on from
         there, under the grammar.
         """
         assert request.grammar is not None
-        await asyncio.to_thread(write_ebnf, request.grammar)  # refused before any work
+        thinking = request.grammar.thinking
+        assert thinking is not None
         free = replace(request, grammar=None, min_tokens=0)
         closing = replace(free, stop_ids=request.stop_ids | {thinking.closing})
         made: list[int] = []
@@ -96,7 +95,7 @@ class OpenVinoGenerator:
             prompt=(*request.prompt, *made),
             max_tokens=request.max_tokens - len(made),
         )
-        async with aclosing(self._keep(rest)) as steps:
+        async with aclosing(self._keep(rest, ebnf)) as steps:
             async for step in steps:
                 yield step
 

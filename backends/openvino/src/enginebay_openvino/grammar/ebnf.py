@@ -41,10 +41,6 @@ class Ebnf:
             self._names[body] = self.define(self.name(), body)
         return self._names[body]
 
-    def once(self, name: str, body: str) -> str:
-        """The same rule each time."""
-        return self.define(name, body)
-
     @property
     def rules(self) -> Mapping[str, str]:
         """Bodies by name."""

@@ -130,15 +130,17 @@ class _Reader:
         return one_of(ranges, other=other)
 
     def _range(self, character: str) -> Ranges:
-        first = self._escaped() if character == "\\" else [(ord(character),) * 2]
+        first = self._member(character)
         if self.peek() != "-" or self._text[self.place + 1 : self.place + 2] in ("]", ""):
             return first
         self.place += 1
-        character = self._take()
-        last = self._escaped() if character == "\\" else [(ord(character),) * 2]
+        last = self._member(self._take())
         if len(first) > 1 or len(last) > 1 or first[0][0] > last[0][0]:
             raise NotKept("a range of characters that is none")
         return [(first[0][0], last[0][0])]
+
+    def _member(self, character: str) -> Ranges:
+        return self._escaped() if character == "\\" else [(ord(character),) * 2]
 
     def _repeated(self, what: str) -> str:
         bounds = self._bounds()

@@ -42,9 +42,9 @@ class SchemaWriter:
         self._root = schema
         self._place = place
         self._named: dict[str, str] = {}
-        self._blank = ebnf.once("blank", r'([ ] | "\n" [ ]{0,16})?')
+        self._blank = ebnf.define("blank", r'([ ] | "\n" [ ]{0,16})?')
         plain = one_of(UNPLAIN, other=True)
-        self._character = ebnf.once("character", rf'({plain} | "\\" ["\\/bfnrt])')
+        self._character = ebnf.define("character", rf'({plain} | "\\" ["\\/bfnrt])')
 
     def write(self) -> str:
         """Raises RequestError."""
@@ -288,7 +288,7 @@ class SchemaWriter:
         if name not in self._named:
             self._named[name] = name
             kinds = [self._of_kind(kind, {}) for kind in KINDS if kind != "integer"]
-            self._ebnf.once(name, choice(kinds))
+            self._ebnf.define(name, choice(kinds))
         return name
 
     def _count(self, schema: Mapping[str, Any], least: str, most: str) -> tuple[int, int | None]:
