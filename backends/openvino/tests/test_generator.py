@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from enginebay_core.api import (
     EngineClosed,
+    EngineError,
     GenerationRequest,
     Generator,
     Grammar,
@@ -223,6 +224,29 @@ async def test_a_pipeline_full_of_grammars_gives_way_to_another(
     assert answers[0] == answers[-1] == alone
     tokenizer = hf_tokenizer.load(pocket)
     assert [tokenizer.decode(ids) for ids, _ in answers[1:-1]] == list("012345")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_where_no_other_pipeline_can_be_made_the_next_request_tries_again(
+    kept: bool, pocket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory may be short for a moment: whoever waited is told, and nobody else notices."""
+    monkeypatch.setattr(loop, "MOST_STATES", 2)
+    free = GenerationRequest(PROMPTS[0], 8, SamplingParams(temperature=0), frozenset())
+    rules = [Rule("json", json.dumps({"const": number})) for number in range(6)]
+    bound = [replace(free, grammar=Grammar(rule)) for rule in rules]
+    with opened(pocket, 256) as made:
+        asked = bound[0] if kept else free
+        alone = await answer(made, asked)
+        make, made._loop._make = made._loop._make, _no_memory
+        failed = await asyncio.gather(*(answer(made, one) for one in bound), return_exceptions=True)
+        assert any(isinstance(one, EngineError) for one in failed)
+        made._loop._make = make
+        assert await answer(made, asked) == alone
+
+
+def _no_memory() -> NoReturn:
+    raise MemoryError("as of a pipeline that finds no room")
 
 
 async def test_others_go_on_while_a_grammar_is_compiled(

@@ -71,13 +71,12 @@ class PipelineLoop:
     """
 
     def __init__(self, make: Make) -> None:
-        """``make`` is called here first, and from the thread later."""
+        """``make`` is called here first, and from the thread later; here its errors are raised."""
         self.steps = 0
         self.kv_used = 0.0
         self._make = make
-        self._pipeline, self._compiler = make()
-        self._grammars = {NONE}
-        self._states = 0.0
+        self._pipeline: Any = None
+        self._open()
         self._compiling = False
         self._settling = False
         self._waiting: deque[Ticket] = deque()
@@ -178,6 +177,7 @@ class PipelineLoop:
         )
 
     def _compile(self, grammar: str) -> None:
+        self._open()
         assert self._compiler is not None, "not claimed"
         self._compiler.begin(grammar, partial(self._send_compiled, grammar))
         self._compiling = True
@@ -200,19 +200,26 @@ class PipelineLoop:
     def _renew(self) -> None:
         """Another pipeline, which knows no grammar. Who needs none has waited long enough."""
         self._let_go()
-        self._pipeline, self._compiler = self._make()
-        self._grammars, self._states = {NONE}, 0.0
+        self._open()
         free = [ticket for ticket in self._waiting if ticket.grammar == NONE]
         self._waiting = deque(one for one in self._waiting if one.grammar != NONE)
         for ticket in free:
             self._begin(ticket)
 
+    def _open(self) -> None:
+        """A pipeline, unless one is there. Where none could be made, whoever comes next tries."""
+        if self._pipeline is not None:
+            return
+        self._pipeline, self._compiler = self._make()
+        self._grammars, self._states = {NONE}, 0.0
+
     def _begin(self, ticket: Ticket) -> None:
         ids = ov.Tensor(np.array([ticket.request.prompt], np.int64))
         try:
+            self._open()
             ticket.handle = self._pipeline.add_request(ticket.number, ids, ticket.config)
         except Exception:
-            log.exception("openvino refused a request")
+            log.exception("openvino did not take a request")
             deliver([(ticket.mailbox, EngineError(FAILED))])
         else:
             self._running[ticket.number] = ticket
@@ -229,6 +236,8 @@ class PipelineLoop:
         """openvino-genai holds Python's lock for the whole of a step: what no other thread does
         before the next one, it does a step later.
         """
+        if self._pipeline is None:
+            return
         loops = {ticket.mailbox.loop for ticket in self._running.values()}
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
@@ -243,7 +252,7 @@ class PipelineLoop:
         for each that it still has at its end.
         """
         with suppress(Exception):
-            if self._pipeline.has_non_finished_requests():
+            if self._pipeline is not None and self._pipeline.has_non_finished_requests():
                 self._pipeline.step()
         if self._compiler is not None:
             self._compiler.close()
