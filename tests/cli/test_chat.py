@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import select
-import signal
 import subprocess
 import threading
 import time
@@ -91,12 +90,6 @@ def test_a_wrong_base_url_is_told(chat: Chat, toys: Served) -> None:
     assert "did you mean" in done.err
 
 
-def sit_down(terminal: int) -> None:
-    """Where tests run in a shell's background, Ctrl-C is ignored, and children inherit that."""
-    os.login_tty(terminal)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 class Terminal:
     """A person at `enginebay chat`, on a pseudo-terminal."""
 
@@ -106,7 +99,7 @@ class Terminal:
             [*ENGINEBAY, "chat", *arguments],
             cwd=cwd,
             env=environment(TERM="xterm"),
-            preexec_fn=partial(sit_down, slave),  # noqa: PLW1509 - Ctrl-C needs a terminal of its own
+            preexec_fn=partial(os.login_tty, slave),  # noqa: PLW1509 - Ctrl-C needs a terminal of its own
         )
         os.close(slave)
         self.seen = ""

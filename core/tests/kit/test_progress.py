@@ -52,16 +52,19 @@ def test_a_file_has_few_lines() -> None:
 def test_ctrl_c_ends_it_at_once(placement: list[str]) -> None:
     """In the first placement too, where the second would be next."""
     command = [sys.executable, "-m", "enginebay_core.testing", "toy", *placement]
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--option", "step_seconds=0.02"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert child.stderr is not None
-    assert child.stderr.readline().startswith("toy, inline: ")
-    child.send_signal(signal.SIGINT)
-    said, told = child.communicate(timeout=30)
+    ) as child:
+        try:
+            assert child.stderr is not None
+            assert child.stderr.readline().startswith("toy, inline: ")
+            child.send_signal(signal.SIGINT)
+            said, told = child.communicate(timeout=30)
+        finally:
+            child.kill()
     assert (child.returncode, said) == (130, "")
     assert "Traceback" not in told
     assert "process" not in told
