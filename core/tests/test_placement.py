@@ -104,6 +104,14 @@ def test_defaults_are_the_configs_over_the_checkpoints(tmp_path: Path) -> None:
         assert model.stop_ids == {7, 9}
 
 
+@pytest.mark.parametrize("placement", ["inline", "process"])
+def test_ids_that_the_engine_cannot_make_are_no_stops(tmp_path: Path, placement: str) -> None:
+    """Banning one before ``min_tokens`` would fail the whole step."""
+    where = write(tmp_path, generation_config={"eos_token_id": [7, 259, -1]})
+    with opened(model=where, placement=placement) as model:
+        assert model.stop_ids == {7}
+
+
 def test_stop_ids_come_from_the_next_best_place(tmp_path: Path) -> None:
     with opened(model=write(tmp_path, config={"eos_token_id": 5})) as model:
         assert model.stop_ids == {5}

@@ -423,6 +423,21 @@ def test_those_who_wait_too_long_are_let_go() -> None:
     assert len(world.output(running)) == 50
 
 
+def test_who_was_sent_back_before_the_first_id_is_not_let_go() -> None:
+    world = World(max_sequences=2, kv_bytes=8 * LENGTH)
+    world.per_id = 0.01  # so that its prompt takes many steps
+    first = world.submit(ask([1] * 80, 60))
+    while not first.output:
+        world.step()
+    second = world.submit(ask([2] * (LENGTH - len(first.ids) - 1), 4))
+    while not (second.begun and second.slot is None):
+        world.step()
+    assert not second.output
+    assert world.scheduler.expire(before=second.since + 1) == []
+    world.run()
+    assert (len(world.output(first)), len(world.output(second))) == (60, 4)
+
+
 def test_freed_slots_are_told_to_the_engine() -> None:
     world = World(max_sequences=1, kv_grain=0, rewind="none")
     for prompt in ([1], [2]):

@@ -249,6 +249,36 @@ def _no_memory() -> NoReturn:
     raise MemoryError("as of a pipeline that finds no room")
 
 
+class Broken:
+    """A pipeline whose next step raises, as C++ does where memory is short."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    def step(self) -> NoReturn:
+        raise RuntimeError("as of a step that finds no memory")
+
+
+async def test_a_step_that_fails_ends_what_ran_and_its_pipeline_alone(pocket: Path) -> None:
+    free = GenerationRequest(PROMPTS[0], 8, SamplingParams(temperature=0), frozenset())
+    bound = replace(free, grammar=Grammar(Rule("json", json.dumps({"const": 7}))))
+    with opened(pocket, 256) as made:
+        alone, kept = await answer(made, free), await answer(made, bound)
+        made._loop._pipeline = Broken(made._loop._pipeline)
+        failed, waited = await asyncio.gather(
+            answer(made, free),
+            answer(made, replace(bound, grammar=Grammar(Rule("json", json.dumps({"const": 8}))))),
+            return_exceptions=True,
+        )
+        assert isinstance(failed, EngineError)
+        assert not isinstance(waited, BaseException)
+        assert hf_tokenizer.load(pocket).decode(waited[0]) == "8"
+        assert (await answer(made, free), await answer(made, bound)) == (alone, kept)
+
+
 async def test_others_go_on_while_a_grammar_is_compiled(
     pocket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -119,6 +120,38 @@ def test_a_kill_half_way_is_repaired(declare: Declare, home: Path) -> None:
     create_environment("lone", quiet)
     assert state() is State.READY
     assert not (half / "half.py").exists()
+
+
+def test_what_is_lost_of_it_comes_back(declare: Declare, home: Path) -> None:
+    declare()
+    create_environment("lone", quiet)
+    (home / "lone" / "bin" / "python").unlink()
+    assert state() is State.UNFINISHED
+    create_environment("lone", quiet)
+    assert state() is State.READY
+    assert Path(interpreter_of("lone", "models.x")).exists()
+
+
+def test_what_an_import_lacked_comes_back(
+    declare: Declare, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the probe disliked may lie in what came from an index: all of it is new."""
+    declare()
+    create_environment("lone", quiet)
+    [package] = (home / "lone").glob("lib/*/site-packages/eb_lone")
+    before = (home / "lone").stat().st_ino
+    monkeypatch.setattr(making, "prove", refuse)
+    (declare() / "__init__.py").write_text("x = 3\n")
+    with pytest.raises(ModelError, match="a library is damaged"):
+        create_environment("lone", quiet)
+    monkeypatch.setattr(making, "prove", prove_little)
+    create_environment("lone", quiet)
+    assert (home / "lone").stat().st_ino != before
+    assert package.exists()
+
+
+def refuse(*_: object) -> NoReturn:
+    raise ModelError("a library is damaged")
 
 
 def test_two_at_once_make_it_once(declare: Declare, home: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -23,6 +24,7 @@ from enginebay_core.api import (
 )
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import open_model
+from enginebay_core.placement.process import supervisor
 from enginebay_core.plugins import BACKENDS
 
 from .faulty import (
@@ -96,6 +98,24 @@ async def test_after_the_last_restart_it_has_failed(faulty: Path) -> None:
         assert isinstance(error, EngineCrashed)
         assert reason in str(error)
     assert left_in(faulty) == []
+
+
+async def test_where_no_process_can_be_made_it_has_failed_too(
+    faulty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the system says to it: a thread that ends would leave it restarting for ever."""
+    with opened(restarts=1) as model:
+        monkeypatch.setattr(supervisor, "start", no_more_files)
+        os.kill(pid_of(model), signal.SIGKILL)
+        await until(lambda: model.condition().state == "failed")
+        assert str(model.condition().reason).endswith(
+            "restarts in ten minutes: 1; the last of them: OSError: [Errno 24] Too many open files"
+        )
+    assert left_in(faulty) == []
+
+
+def no_more_files(*_: object) -> NoReturn:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 async def test_a_kill_from_outside_is_noticed_while_idle(faulty: Path) -> None:

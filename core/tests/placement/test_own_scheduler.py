@@ -2,14 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 
+from enginebay_core.api import GenerationRequest, GenerationStep, Limits
+from enginebay_core.placement.process import wire
+from enginebay_core.placement.process.hosts import GeneratorHost
 from enginebay_core.plugins import BACKENDS
 
-from .faulty import ask, opened, outcome
+from .faulty import ask, opened, outcome, until
+
+
+class Patient:
+    """Never comes to an id. ``sorry``: it fails once more when it is asked to stop."""
+
+    def __init__(self, *, sorry: bool = False) -> None:
+        self.limits = Limits(256, 128)
+        self._sorry = sorry
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
+        try:
+            await asyncio.Event().wait()
+            yield GenerationStep((7,))
+        finally:
+            if self._sorry:
+                raise RuntimeError("it was not to be disturbed")
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Reports:
+    """What a host has said."""
+
+    def __init__(self) -> None:
+        self.batches: list[wire.Batch] = []
+
+    def __call__(self, report: wire.Report) -> None:
+        assert isinstance(report, wire.Batch)
+        self.batches.append(report)
+
+    @property
+    def gone(self) -> set[int]:
+        return {number for batch in self.batches for number in batch.gone}
+
+
+@pytest.mark.parametrize("sorry", [False, True])
+@pytest.mark.parametrize("early", [False, True])
+async def test_whoever_is_cancelled_is_told_as_gone(early: bool, sorry: bool) -> None:
+    """Also before its first turn, as where a step holds Python's lock: its number would count as
+    work for ever, and the process as hung.
+    """
+    reports = Reports()
+    host = GeneratorHost(Patient(sorry=sorry), "patient", reports)
+    for number in range(20):
+        if early:
+            host._loop.call_soon_threadsafe(time.sleep, 0.01)
+        host.start(number, ask())
+        if not early:
+            await until(lambda number=number: number in host._tasks)  # type: ignore[misc]
+            await asyncio.sleep(0.01)
+        host.cancel(number)
+    await until(lambda: reports.gone == set(range(20)))
+    assert host.work().running == 0
+    host.close()
+
 
 CODE = """
 import asyncio

@@ -125,10 +125,15 @@ class PipelineLoop:
         while self._drain_inbox():
             try:
                 self._admit()
+            except BaseException:  # whatever C++ raises: nobody who waits can begin
+                log.exception("openvino has no pipeline")
+                self._end_waiting(EngineError, FAILED)
+            try:
                 self._step()
-            except BaseException:  # whatever C++ raises: what was running fails
+            except BaseException:  # what was running fails, and takes its pipeline along
                 log.exception("openvino failed in step %d", self.steps + 1)
-                self._end_all(EngineError, FAILED)
+                self._end_running(EngineError, FAILED)
+                self._let_go()
         self._end_all(EngineClosed, CLOSED)
         self._let_go()
 
@@ -179,15 +184,17 @@ class PipelineLoop:
     def _compile(self, grammar: str) -> None:
         self._open()
         assert self._compiler is not None, "not claimed"
-        self._compiler.begin(grammar, partial(self._send_compiled, grammar))
+        self._compiler.begin(grammar, partial(self._send_compiled, self._compiler, grammar))
         self._compiling = True
 
-    def _send_compiled(self, grammar: str, good: bool) -> None:
+    def _send_compiled(self, compiler: Compiler, grammar: str, good: bool) -> None:
         with self._wake:
-            self._inbox.append(partial(self._compiled, grammar, good))
+            self._inbox.append(partial(self._compiled, compiler, grammar, good))
             self._wake.notify()
 
-    def _compiled(self, grammar: str, good: bool) -> None:
+    def _compiled(self, compiler: Compiler, grammar: str, good: bool) -> None:
+        if compiler is not self._compiler:
+            return  # its pipeline is gone, and knew the grammar alone
         self._compiling = False
         if good:
             self._grammars.add(grammar)
@@ -257,6 +264,7 @@ class PipelineLoop:
         if self._compiler is not None:
             self._compiler.close()
         self._pipeline = self._compiler = None
+        self._compiling = self._settling = False
 
     def _collect(self) -> Iterator[tuple[Mailbox, Letter]]:
         for ticket in list(self._running.values()):
@@ -271,12 +279,19 @@ class PipelineLoop:
                 yield ticket.mailbox, EngineError(FAILED)
 
     def _end_all(self, error: Callable[[str], EngineBayError], message: str) -> None:
+        self._end_running(error, message)
+        self._end_waiting(error, message)
+
+    def _end_running(self, error: Callable[[str], EngineBayError], message: str) -> None:
         """Each reader gets an exception of its own: a shared one would grow its traceback."""
         running, self._running = list(self._running.values()), {}
         for ticket in running:
             ticket.handle.cancel()
+        deliver([(ticket.mailbox, error(message)) for ticket in running])
+
+    def _end_waiting(self, error: Callable[[str], EngineBayError], message: str) -> None:
         waiting, self._waiting = self._waiting, deque()
-        deliver([(ticket.mailbox, error(message)) for ticket in (*running, *waiting)])
+        deliver([(ticket.mailbox, error(message)) for ticket in waiting])
 
 
 def read(ticket: Ticket) -> GenerationStep | None:

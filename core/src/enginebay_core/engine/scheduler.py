@@ -132,8 +132,8 @@ class Scheduler:
         return failed
 
     def expire(self, before: float) -> list[Sequence]:
-        """Drop those that wait since before that time and have not begun; returns them."""
-        late = [s for s in self._waiting if s.since < before and not s.output]
+        """Drop those that wait since before that time and have never had a slot; returns them."""
+        late = [s for s in self._waiting if s.since < before and not s.begun]
         for sequence in late:
             self.drop(sequence)
         return late
@@ -183,6 +183,7 @@ class Scheduler:
             self._begin(sequence, needed)
 
     def _begin(self, sequence: Sequence, needed: int) -> None:
+        sequence.begun = True
         sequence.slot = self._slots.take(sequence.ids, sequence.request.cache_salt, needed)
         if not sequence.output:
             sequence.cached = sequence.slot.length

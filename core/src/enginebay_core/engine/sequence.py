@@ -28,12 +28,14 @@ class Sequence:
     """Mutable, and touched by the engine's thread alone once submitted.
 
     ``ids`` are prompt and output, ``slot`` is None while waiting, ``since`` is when the waiting
-    began. ``cached`` counts the prompt ids whose KV was there already. ``mailbox`` is whatever the
-    loop's ``deliver`` knows the reader by. ``matcher`` is there where the request has a grammar.
+    began, ``begun`` whether it ever had a slot. ``cached`` counts the prompt ids whose KV was
+    there already. ``mailbox`` is whatever the loop's ``deliver`` knows the reader by. ``matcher``
+    is there where the request has a grammar.
     """
 
     __slots__ = (
         "_row",
+        "begun",
         "cached",
         "finished",
         "ids",
@@ -64,6 +66,7 @@ class Sequence:
         self.cached = 0
         self.finished = False
         self.since = time.monotonic()
+        self.begun = False
 
     @property
     def computed(self) -> int:

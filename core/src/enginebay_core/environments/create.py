@@ -86,7 +86,7 @@ class Work:
         installer = choose_installer(interpreter_in(self.place))
         with tempfile.TemporaryDirectory(prefix="enginebay-wheels-") as folder:
             wheels = {one.name: one.write_wheel(Path(folder)) for one in self.own}
-            if record is None or record.wanted != wanted(self.environment):
+            if not self._stands(record):
                 self._install_all(installer, wheels)
             else:
                 self.progress("installing EngineBay's own code")
@@ -100,6 +100,14 @@ class Work:
         )
         write_record(self.place, record)
         return record
+
+    def _stands(self, record: Record | None) -> bool:
+        """Whether it lacks nothing but our own code of now. One that was never proved may lack
+        anything.
+        """
+        if record is None or not record.proved or record.wanted != wanted(self.environment):
+            return False
+        return interpreter_in(self.place).exists()
 
     def prove(self, record: Record) -> Record:
         """Import what the plugin names, in the environment itself."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from enginebay_core.api import ModelError, Progress
 from enginebay_core.export.exporter import Exporter, load_exporter
-from enginebay_core.export.fingerprint import fingerprint, hub_revision
+from enginebay_core.export.fingerprint import fingerprint, hub_revision, remembered_hash
 from enginebay_core.export.gate import TOLERANCES, check_parity
 from enginebay_core.export.manifest import (
     Manifest,
@@ -29,6 +29,14 @@ from enginebay_core.export.worker import run_apart
 COMPANIONS: Final = ("*.json", "*.jinja", "*.txt", "*.model")
 """Tokenizer, chat template and configs: an export can be served where its checkpoint is not."""
 NO_COMPANIONS: Final = "*.index.json"
+WORDS: Final = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+"""The companions that an engine may read its tokens' spelling from, for grammars."""
 
 
 def export_model(
@@ -98,8 +106,9 @@ def choose_precision(exporter: Exporter, format_: str, wanted: str | None) -> st
 def cache_place(
     model: Path, format_: str, precision: str, exporter: Exporter, progress: Progress
 ) -> Path:
-    """Another place for any other content, precision or release of the tools."""
-    made_of = [fingerprint(model, progress), dict(exporter.versions(model))]
+    """Another place for any other content, tokenizer, precision or release of the tools."""
+    words = {name: remembered_hash(model / name) for name in WORDS if (model / name).is_file()}
+    made_of = [fingerprint(model, progress), words, dict(exporter.versions(model))]
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
     return cache_root() / "exports" / f"{format_}-{precision}-{key[:32]}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from pydantic import ValidationError
 
 from enginebay_core.api import ModelError, Tokenizer
 from enginebay_core.config import Defaults
+
+log = logging.getLogger(__name__)
 
 SAMPLING_KEYS: Final = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 END_TOKENS: Final = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>", "<end_of_turn>")
@@ -24,6 +27,15 @@ class CheckpointDefaults:
 
     defaults: Defaults
     stop_ids: frozenset[int]
+
+    def stop_ids_below(self, vocab_size: int) -> frozenset[int]:
+        """Those that the engine can make. A tokenizer may have control tokens beyond the logits,
+        and banning such an id in one row would fail its whole step.
+        """
+        beyond = sorted(token for token in self.stop_ids if not 0 <= token < vocab_size)
+        if beyond:
+            log.warning("the model makes no id over %d; no stop: %s", vocab_size - 1, beyond)
+        return self.stop_ids.difference(beyond)
 
 
 def read_checkpoint(model: Path, tokenizer: Tokenizer) -> CheckpointDefaults:

@@ -34,7 +34,7 @@ def open_inline(name: str, config: ModelConfig, progress: Progress) -> RunningMo
         capabilities=capabilities_of(backend, engine),
         template=probe_template(tokenizer),
         defaults=config.defaults.over(checkpoint.defaults),
-        stop_ids=checkpoint.stop_ids,
+        stop_ids=checkpoint.stop_ids_below(generator.limits.vocab_size),
         identity=identify(
             config.backend,
             chosen,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Iterable
 
@@ -17,7 +16,7 @@ from enginebay_core.api import (
 from enginebay_core.engine.embedding import EmbeddingLoop, Input
 from enginebay_core.engine.mailbox import Embedding, Letter
 from enginebay_core.placement.process import wire
-from enginebay_core.placement.process.hosts import Report
+from enginebay_core.placement.process.hosts import Report, send_or_end
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +79,5 @@ class EmbeddingHost:
                 vectors.append((number, letter.vector))
             elif isinstance(letter, EngineBayError):
                 ended.append((number, wire.fault_of(letter)))
-        try:
-            self._report(wire.Batch(self.work(), [], ended, vectors=vectors))
-        except Exception:  # the thread would end, and the process look as if it hung
-            log.exception("what backend %r made cannot be sent", self._name)
-            os._exit(1)
+        batch = wire.Batch(self.work(), [], ended, vectors=vectors)
+        send_or_end(self._report, batch, self._name)

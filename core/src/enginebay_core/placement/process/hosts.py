@@ -36,6 +36,15 @@ Report = Callable[[wire.Report], object]
 log = logging.getLogger(__name__)
 
 
+def send_or_end(report: Report, batch: wire.Batch, name: str) -> None:
+    """What cannot be sent ends this process: somebody waits for it, who would wait for ever."""
+    try:
+        report(batch)
+    except Exception:
+        log.exception("what backend %r made cannot be sent", name)
+        os._exit(1)
+
+
 class Host(Protocol):
     """Called from the one thread that reads commands."""
 
@@ -148,11 +157,7 @@ class StepHost:
             steps.append((number, letter))
             if letter.finish is not None:
                 self._sequences.pop(number, None)
-        try:
-            self._report(wire.Batch(self.work(), steps, ended))
-        except Exception:  # the thread would end, and the process look as if it hung
-            log.exception("what backend %r made cannot be sent", self._name)
-            os._exit(1)
+        send_or_end(self._report, wire.Batch(self.work(), steps, ended), self._name)
 
 
 class GeneratorHost:
@@ -166,6 +171,7 @@ class GeneratorHost:
         self._report = report
         self._steps = 0
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[int] = set()
         self._told: list[tuple[int, GenerationStep]] = []
         self._ended: list[tuple[int, wire.Fault]] = []
         self._gone: list[int] = []
@@ -206,14 +212,23 @@ class GeneratorHost:
         self._loop.stop()
 
     def _begin(self, number: int, request: GenerationRequest) -> None:
-        self._tasks[number] = self._loop.create_task(self._pump(number, request))
+        task = self._tasks[number] = self._loop.create_task(self._pump(number, request))
+        task.add_done_callback(partial(self._let_go, number))
 
     def _stop(self, number: int) -> None:
         task = self._tasks.get(number)
         if task is None:
             self._note(self._gone, number)
         else:
+            self._cancelled.add(number)
             task.cancel()
+
+    def _let_go(self, number: int, _: asyncio.Task[None]) -> None:
+        """However it ended: what is cancelled before its first turn never runs at all."""
+        del self._tasks[number]
+        if number in self._cancelled:
+            self._cancelled.remove(number)
+            self._note(self._gone, number)
 
     async def _pump(self, number: int, request: GenerationRequest) -> None:
         try:
@@ -221,14 +236,12 @@ class GeneratorHost:
                 async for step in steps:
                     self._note(self._told, (number, step))
         except asyncio.CancelledError:
-            self._note(self._gone, number)
+            return  # who cancelled is told once the task is done
         except EngineBayError as error:
             self._note(self._ended, (number, wire.fault_of(error)))
         except BaseException:  # a plugin may raise anything, SystemExit too: its request fails
             log.exception("backend %r failed", self._name)
             self._note(self._ended, (number, self._failed()))
-        finally:
-            del self._tasks[number]
 
     def _note(self, where: list[NotedT], what: NotedT) -> None:
         if not (self._told or self._ended or self._gone):
@@ -237,8 +250,9 @@ class GeneratorHost:
 
     def _flush(self) -> None:
         self._steps += bool(self._told)
-        self._report(wire.Batch(self.work(), self._told, self._ended, self._gone))
+        batch = wire.Batch(self.work(), self._told, self._ended, self._gone)
         self._told, self._ended, self._gone = [], [], []
+        send_or_end(self._report, batch, self._name)
 
     def _failed(self) -> wire.Fault:
         return wire.fault_of(

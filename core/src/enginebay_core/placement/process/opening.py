@@ -40,7 +40,7 @@ def open_process(name: str, config: ModelConfig, progress: Progress) -> RunningM
         capabilities=started.loaded.capabilities(),
         template=probe_template(text.tokenizer),
         defaults=config.defaults.over(text.checkpoint.defaults),
-        stop_ids=text.checkpoint.stop_ids,
+        stop_ids=text.checkpoint.stop_ids_below(size),
         identity=text.identity(started.loaded.limits.facts),
         condition=lambda: supervisor.condition,
         restarts=lambda: supervisor.restarted,

@@ -59,6 +59,7 @@ class Supervisor:
         self._stats = EngineStats()
         self._condition = READY
         self.restarted = 0
+        self._failure = ""
         self._retry_at = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"process-{launch.name}")
@@ -241,16 +242,22 @@ class Supervisor:
         self.restarted += 1
         try:
             started = start(self._launch, self._directory, self._progress)
-        except EngineBayError as error:
-            log.error("%s: backend %r did not start again: %s", *self._names, error)
+        except _Closing:
+            raise
+        except Exception as error:  # of the system's too: no more open files, no more processes
+            known = isinstance(error, EngineBayError)
+            self._failure = str(error) if known else f"{type(error).__name__}: {error}"
+            log.error("%s: backend %r did not start again: %s", *self._names, self._failure)
             return False
         with self._lock:
-            self._started, self._condition = started, READY
+            self._started, self._condition, self._failure = started, READY, ""
         log.info("%s: backend %r is back after %.1f s", *self._names, started.seconds)
         return True
 
     def _give_up(self) -> None:
         reason = f"{self._condition.reason}; restarts in ten minutes: {self._restarts.limit}"
+        if self._failure:
+            reason += f"; the last of them: {self._failure}"
         name = self._launch.name
         log.error("%s: %s. The model is failed until the server starts anew", name, reason)
         with self._lock:
