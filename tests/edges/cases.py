@@ -50,6 +50,8 @@ def _bodies() -> Iterator[Case]:
     yield _text("body-same-key-twice", _message('"x"') + ',"max_tokens":1,"max_tokens":2}')
     yield _text("body-half-a-pair", _message('"\\udfff"') + "}")
     yield _text("body-nul", _message('"\\u0000"') + "}")
+    long = '"' + "\U0001f600" + "x" * 300_000 + '":1'
+    yield _text("body-long-name", _message('"x"') + f',"max_tokens":4,{long}}}', UNHARMED)
     yield Case("body-latin1", REFUSED, body=b'{"model":"\xe4"}')
     yield Case("body-of-a-million-names", REFUSED, body=_many_names(200_000))
     wrong = json.dumps({"model": "{{model}}", "messages": [{"role": 1}] * 16_000}).encode()
@@ -149,6 +151,13 @@ def _prompts() -> Iterator[Case]:
     yield completion("best-of", best_of=HUGE)
 
 
+def _many_ways() -> dict[str, Any]:
+    """Hundreds of references, each to a choice of thousands."""
+    choice = {"anyOf": [{"$ref": "#/$defs/leaf"}] * 1800}
+    asked = [{"$ref": "#/$defs/choice"}] * 450
+    return {"prefixItems": asked, "$defs": {"choice": choice, "leaf": {"type": "null"}}}
+
+
 def _schemas() -> Iterator[Case]:
     """Classes 35 to 43: what a grammar compiler may choke on."""
     deep: dict[str, Any] = {"type": "object"}
@@ -160,6 +169,8 @@ def _schemas() -> Iterator[Case]:
         "self": ({"$ref": "#"}, REFUSED),
         "circle": ({"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [{"$ref": "#"}]}}}, REFUSED),
         "nowhere": ({"$ref": "#/$defs/nothing"}, REFUSED),
+        "place-of-5000-digits": ({"a": [1], "$ref": "#/a/" + "1" * 5000}, REFUSED),
+        "many-ways-to-one-place": (_many_ways(), UNHARMED),
         "abroad": ({"$ref": "http://127.0.0.1:{{canary_port}}/schema"}, REFUSED),
         "deep": (deep, REFUSED),
         "regex": ({"type": "string", "pattern": "(["}, REFUSED),
@@ -173,6 +184,8 @@ def _schemas() -> Iterator[Case]:
         form = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
         yield chat(f"schema-{name}", allowed, response_format=form)
     formats: list[Any] = ["json", {"type": "regex"}, {"type": "json_schema"}, {}, {"type": 3}]
+    formats.append({"type": "json_object", "schema": {"type": "object"}})
+    formats.append({"type": "json_schema", "json_schema": {"name": "s", "shema": {}}})
     for number, form in enumerate(formats):
         yield chat(f"format-{number}", response_format=form)
     for name in ("guided_json", "guided_regex", "structured_outputs", "grammar"):

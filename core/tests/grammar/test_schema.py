@@ -76,6 +76,10 @@ def test_a_long_chain_is_walked() -> None:
     check({"$ref": "#/$defs/d0", "$defs": {**chain, "d1500": {"type": "null"}}}, bytes=200_000)
 
 
+def test_a_place_with_thousands_of_digits_is_nowhere() -> None:
+    check({"a": [1], "$ref": "#/a/" + "1" * 5000})
+
+
 def test_numbers_come_to_an_end() -> None:
     bounds = {"minimum": -1e15, "maximum": 1e15}
     assert narrow({"type": "integer"}) == {"type": "integer", **bounds}

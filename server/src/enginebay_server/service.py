@@ -19,6 +19,8 @@ from enginebay_server.models import ModelTable
 from enginebay_server.prompt import PromptMaker
 from enginebay_server.visit import Visit
 
+LONGEST_NOTED: Final = 80
+"""Characters of a name that are kept."""
 MAX_NOTED: Final = 1000
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ class Service:
 
     def note_ignored(self, fields: Iterable[str]) -> None:
         """Log each unknown request field once, however often it comes."""
-        for name in set(fields) - self.noted:
+        for name in {one[:LONGEST_NOTED] for one in fields} - self.noted:
             if len(self.noted) < MAX_NOTED:
                 self.noted.add(name)
                 log.info("ignoring the unknown request field %s", quote(name))

@@ -14,6 +14,7 @@ from enginebay_server.errors import quote
 from enginebay_server.fields import KNOWN_FIELDS, KnownFields
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.common import GenerationFields
+from enginebay_server.schema.response_format import JsonSchemaFormat, ResponseFormat
 
 MAX_NAMED: Final = 32
 """Ignored fields that the response header names; more are counted."""
@@ -87,8 +88,27 @@ def _nested_unknown(fields: GenerationFields) -> Iterator[str]:
         extra = set(fields.stream_options.model_extra or {}) - {"include_obfuscation"}
         yield from (f"stream_options.{name}" for name in sorted(extra))
     if isinstance(fields, ChatRequest):
+        yield from _format_unknown(fields.response_format)
         for index, message in enumerate(fields.messages):
             yield from _message_unknown(index, message.model_extra or {})
+
+
+def _format_unknown(wanted: ResponseFormat | None) -> Iterator[str]:
+    """A schema that is lost makes another question, so what may be one is refused."""
+    extra = dict(wanted.model_extra or {}) if wanted is not None else {}
+    if extra.get("schema") is not None:
+        raise UnsupportedField(
+            "response_format.schema is not supported: a schema belongs into "
+            "response_format.json_schema.schema, beside the type 'json_schema'.",
+            param="response_format.schema",
+        )
+    yield from (f"response_format.{name[:80]}" for name in sorted(extra))
+    if isinstance(wanted, JsonSchemaFormat):
+        place = "response_format.json_schema"
+        for name in sorted(wanted.json_schema.model_extra or {}):
+            near = suggest(name, ("name", "description", "schema", "strict"))
+            refuse_unknown(f"{place}.{name[:40]}", near and f"{place}.{near}", reject=False)
+            yield f"{place}.{name[:80]}"
 
 
 def _message_unknown(index: int, extra: Mapping[str, Any]) -> Iterator[str]:

@@ -14,22 +14,26 @@ BRANCHES: Final = ("anyOf", "oneOf", "allOf")
 """Keywords that lead from one schema to others for the very same value."""
 
 
+LONGEST_PLACE: Final = 9
+"""Digits of a place in a list: no schema has more, and Python refuses to read thousands."""
+
+
 class GrammarCheck:
-    """The ``n`` choices of a request share one grammar, which is looked at once."""
+    """The ``n`` choices of a request share one rule, which is looked at once."""
 
     def __init__(self, limits: GrammarLimits) -> None:
         self._limits = limits
-        self._passed: Grammar | None = None
+        self._passed: Rule | None = None
 
     def __call__(self, grammar: Grammar) -> None:
         """Raises RequestError that names the schema's place in the request."""
-        if grammar is self._passed:
+        if grammar.rule == self._passed:
             return
         rules = list(dict.fromkeys(json_rules(grammar.rule)))
         _check_size(rules, self._limits.bytes)
         for rule in rules:
             _check_schema(rule, self._limits.depth)
-        self._passed = grammar
+        self._passed = grammar.rule
 
 
 def json_rules(rule: Rule) -> Iterator[Rule]:
@@ -77,7 +81,13 @@ def _depth(schema: Any) -> int:
 
 def _find_circle(schema: Any) -> list[str] | None:
     """References that lead back to the first without a step into the value."""
-    leads = {name: set(_straight(_resolve(schema, name))) for name in _references(schema)}
+    leads: dict[str, set[str]] = {}
+    known: dict[int, set[str]] = {}  # many names may lead to one place
+    for name in dict.fromkeys(_references(schema)):
+        target = _resolve(schema, name)
+        if id(target) not in known:
+            known[id(target)] = set(_straight(target))
+        leads[name] = known[id(target)]
     try:
         graphlib.TopologicalSorter(leads).prepare()
     except graphlib.CycleError as error:
@@ -117,7 +127,8 @@ def _resolve(root: Any, reference: str) -> Any:
     for part in reference[1:].split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, list):
-            found = found[int(key)] if key.isdecimal() and int(key) < len(found) else None
+            place = int(key) if key.isdecimal() and len(key) <= LONGEST_PLACE else len(found)
+            found = found[place] if place < len(found) else None
         else:
             found = found.get(key) if isinstance(found, Mapping) else None
     return found
