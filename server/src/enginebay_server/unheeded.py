@@ -14,7 +14,11 @@ from enginebay_server.errors import quote
 from enginebay_server.fields import KNOWN_FIELDS, KnownFields
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.common import GenerationFields
-from enginebay_server.schema.response_format import JsonSchemaFormat, ResponseFormat
+from enginebay_server.schema.response_format import (
+    JsonSchemaFormat,
+    NamedSchema,
+    ResponseFormat,
+)
 
 MAX_NAMED: Final = 32
 """Ignored fields that the response header names; more are counted."""
@@ -102,13 +106,14 @@ def _format_unknown(wanted: ResponseFormat | None) -> Iterator[str]:
             "response_format.json_schema.schema, beside the type 'json_schema'.",
             param="response_format.schema",
         )
-    yield from (f"response_format.{name[:80]}" for name in sorted(extra))
+    yield from (f"response_format.{name}" for name in sorted(extra))
     if isinstance(wanted, JsonSchemaFormat):
+        known = [field.alias or name for name, field in NamedSchema.model_fields.items()]
         place = "response_format.json_schema"
         for name in sorted(wanted.json_schema.model_extra or {}):
-            near = suggest(name, ("name", "description", "schema", "strict"))
-            refuse_unknown(f"{place}.{name[:40]}", near and f"{place}.{near}", reject=False)
-            yield f"{place}.{name[:80]}"
+            near = suggest(name, known)
+            refuse_unknown(f"{place}.{name}", near and f"{place}.{near}", reject=False)
+            yield f"{place}.{name}"
 
 
 def _message_unknown(index: int, extra: Mapping[str, Any]) -> Iterator[str]:

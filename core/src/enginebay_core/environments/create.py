@@ -20,7 +20,13 @@ from enginebay_core.environments.own import OwnDistribution
 from enginebay_core.environments.place import environments_root, interpreter_in, place_of
 from enginebay_core.environments.probe import prove
 from enginebay_core.environments.record import RECORD, Record, read_record, write_record
-from enginebay_core.environments.state import State, look_at, own_distributions, wanted
+from enginebay_core.environments.state import (
+    State,
+    is_finished,
+    look_at,
+    own_distributions,
+    wanted,
+)
 from enginebay_core.export.place import locked
 
 WAITING = "waiting for another process that makes the same environment"
@@ -86,11 +92,11 @@ class Work:
         installer = choose_installer(interpreter_in(self.place))
         with tempfile.TemporaryDirectory(prefix="enginebay-wheels-") as folder:
             wheels = {one.name: one.write_wheel(Path(folder)) for one in self.own}
-            if not self._stands(record):
-                self._install_all(installer, wheels)
-            else:
+            if is_finished(record, self.place) and record.wanted == wanted(self.environment):
                 self.progress("installing EngineBay's own code")
                 self._run(installer.reinstall(list(wheels.values())))
+            else:  # one that was never proved may lack anything
+                self._install_all(installer, wheels)
         own = {one.name: one.content for one in self.own}
         record = Record(
             name=self.environment.name,
@@ -100,14 +106,6 @@ class Work:
         )
         write_record(self.place, record)
         return record
-
-    def _stands(self, record: Record | None) -> bool:
-        """Whether it lacks nothing but our own code of now. One that was never proved may lack
-        anything.
-        """
-        if record is None or not record.proved or record.wanted != wanted(self.environment):
-            return False
-        return interpreter_in(self.place).exists()
 
     def prove(self, record: Record) -> Record:
         """Import what the plugin names, in the environment itself."""

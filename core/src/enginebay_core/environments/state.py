@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeGuard
 
 from enginebay_core.environments.declaration import CORE, Environment, list_environments
 from enginebay_core.environments.own import OwnDistribution, find_own
@@ -37,7 +38,7 @@ def look_at(environment: Environment) -> Condition:
     if not place.is_dir():
         return Condition(State.MISSING, "it has not been made")
     record = read_record(place)
-    if record is None or not record.proved or not interpreter_in(place).exists():
+    if not is_finished(record, place):
         return Condition(State.UNFINISHED, "making it was begun and did not end", record)
     if record.wanted != wanted(environment):
         reason = "its requirements, or this Python, are others since it was made"
@@ -49,6 +50,11 @@ def look_at(environment: Environment) -> Condition:
         names = " and ".join(f"{one.name} {one.version}" for one in changed)
         return Condition(State.OUTDATED, f"{names} here is not what it holds", record)
     return Condition(State.READY, record=record)
+
+
+def is_finished(record: Record | None, place: Path) -> TypeGuard[Record]:
+    """Whether making it ever came to its end, and nothing was lost since."""
+    return record is not None and record.proved and interpreter_in(place).exists()
 
 
 def wanted(environment: Environment) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable
 
@@ -17,8 +16,6 @@ from enginebay_core.engine.embedding import EmbeddingLoop, Input
 from enginebay_core.engine.mailbox import Embedding, Letter
 from enginebay_core.placement.process import wire
 from enginebay_core.placement.process.hosts import Report, send_or_end
-
-log = logging.getLogger(__name__)
 
 
 class EmbeddingHost:
