@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,18 @@ def test_the_answer_is_what_openai_publishes(server: Running) -> None:
     made = CreateEmbeddingResponse.model_validate_json(answer.text, strict=True)
     assert len(made.data[0].embedding) == 16
     assert np.linalg.norm(made.data[0].embedding) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_queue_is_bounded(start: Callable[[Config], Running]) -> None:
+    """By requests: one with many inputs is one."""
+    slow = {**EMBED, "options": {"task": "embed", "step_seconds": 0.5}, "queue": {"length": 1}}
+    server = start({"models": {"vectors": slow}})
+    with ThreadPoolExecutor(3) as threads:
+        asked = [threads.submit(server.post, {**ASK, "input": ["a"] * 40}, PATH) for _ in range(3)]
+        answers = sorted((one.result() for one in asked), key=lambda answer: answer.status_code)
+    assert [answer.status_code for answer in answers] == [200, 200, 503]
+    assert answers[-1].json()["error"]["code"] == "overloaded"
+    assert int(answers[-1].headers["Retry-After"]) >= 1
 
 
 def test_base64_is_the_same_numbers(server: Running) -> None:

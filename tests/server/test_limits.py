@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -27,6 +29,7 @@ LIMITS = {
     "fields": 64,
     "messages": 5,
     "choices": 3,
+    "lookups": 2,
     "max_tokens": 200,
     "stop_strings": 2,
     "stop_length": 10,
@@ -71,6 +74,29 @@ def test_fields(bounded: Running, name: str, at: Any, past: Any) -> None:
     assert any(words in refused.text for words in ("at most", "deeper than 8", "than the 200"))
     if name not in ("unheard_of", "logit_bias"):
         assert refused.json()["error"]["param"] == name
+
+
+@pytest.mark.parametrize(
+    ("prompts", "n", "param"), [(3, 1, None), (1, 3, None), (4, 1, "prompt"), (2, 2, "n")]
+)
+def test_the_choices_of_all_prompts(
+    bounded: Running, prompts: int, n: int, param: str | None
+) -> None:
+    body = {"model": "m", "prompt": ["a"] * prompts, "n": n, "max_tokens": 1}
+    answer = bounded.post(body, "/completions")
+    if param is None:
+        assert len(answer.json()["choices"]) == prompts * n
+    else:
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == param
+        assert "at most 3" in answer.text
+
+
+def test_the_items_of_a_response(bounded: Running) -> None:
+    body = {"model": "m", "max_output_tokens": 1}
+    assert bounded.post({**body, "input": HELLO * 5}, "/responses").status_code == 200
+    error = bounded.post({**body, "input": HELLO * 6}, "/responses").json()["error"]
+    assert (error["param"], "at most 5" in error["message"]) == ("input", True)
 
 
 def test_the_number_of_fields(bounded: Running) -> None:
@@ -243,3 +269,45 @@ def until_closed(connection: socket.socket) -> tuple[float, bytes]:
     started = time.monotonic()
     received = read_all(connection)
     return time.monotonic() - started, received
+
+
+LOOKUPS = {
+    "/tokenize": {"model": "m", "prompt": "a"},
+    "/detokenize": {"model": "m", "tokens": [1]},
+    "/render": {"model": "m", "messages": HELLO},
+}
+
+
+@pytest.mark.parametrize("path", LOOKUPS)
+def test_lookups(bounded: Running, path: str) -> None:
+    def ask() -> httpx.Response:
+        return bounded.http.post(bounded.root + path, json=LOOKUPS[path])
+
+    with leaving(bounded.service.lookups.take()):
+        assert ask().status_code == 200
+        with leaving(bounded.service.lookups.take()):
+            refused = ask()
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert bounded.post(CHAT).status_code == 200
+    assert ask().status_code == 200
+
+
+@contextmanager
+def leaving(leave: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        leave()
+
+
+def test_no_chat_waits_behind_lookups(bounded: Running) -> None:
+    """They have all threads that they are given, and keep them."""
+    threads = bounded.service.lookups.prompts.threads
+    goes_on = threading.Event()
+    held = [threads.submit(goes_on.wait, 30) for _ in range(100)]
+    try:
+        assert bounded.post(CHAT).status_code == 200
+    finally:
+        goes_on.set()
+    assert all(one.result() for one in held)

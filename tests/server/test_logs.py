@@ -79,7 +79,7 @@ def test_an_unforeseen_failure_is_found_by_its_id(start: Callable[[Config], Runn
     def fail(*_: object) -> None:
         raise ZeroDivisionError("what happened")
 
-    server.service.prompts.render = fail  # type: ignore[assignment,method-assign]
+    server.service.prompts.run = fail  # type: ignore[assignment,method-assign]
     with logged(JsonLines()) as lines:
         server.post(CHAT, headers={"x-request-id": "c1"})
     failure, line = of_request(lines, "c1")

@@ -102,7 +102,7 @@ def test_what_nobody_foresaw_has_one(start: Callable[[Config], Running]) -> None
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    server.service.prompts.render = fail  # type: ignore[assignment,method-assign]
+    server.service.prompts.run = fail  # type: ignore[assignment,method-assign]
     answer = server.post(CHAT, headers={"x-request-id": "broken"})
     assert (answer.status_code, id_of(answer)) == (500, "broken")
     assert server.http.get(server.url + "/models").status_code == 200, "the connection lives"

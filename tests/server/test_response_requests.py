@@ -16,6 +16,8 @@ from tests.server.test_responses import QUESTION, WEATHER
 CALL = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"}
 RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "18 degrees"}
 ASKED = {"role": "user", "content": "Say hi"}
+SAID = {"type": "input_text", "text": "Say hi"}
+FORM = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
 SEARCH = {"type": "web_search"}
 
 
@@ -68,6 +70,11 @@ def post(server: Running, model: str = "pocket", **body: Any) -> Any:
         ({"tool_choice": SEARCH}, "tool_choice.type", "'function'"),
         ({"tool_choice": "required", "tools": [SEARCH]}, "tool_choice", "no tools"),
         ({"text": {"format": {"type": "yaml"}}}, "text.format", ""),
+        ({"text": {"format": {}}}, "text.format", ""),
+        ({"text": {"format": {"type": "json_object", "schema": {}}}}, "text.format.schema", "only"),
+        ({"text": {"format": {**FORM, "shema": {}}}}, "text.format.shema", "'schema'"),
+        ({"reasoning": {"efort": "low"}}, "reasoning.efort", "'effort'"),
+        ({"text": {"fromat": {}}}, "text.fromat", "'format'"),
         ({"text": {"verbosity": "high"}}, "text.verbosity", "message"),
         ({"top_logprobs": 21}, "top_logprobs", "20"),
         ({"metadata": {"a": 1}}, "metadata.a", "string"),
@@ -108,7 +115,7 @@ def test_what_is_left_out_is_named(pocket: Running) -> None:
     answer = post(
         pocket,
         input=[
-            ASKED,
+            {"role": "user", "content": [{**SAID, "cache_control": {"type": "ephemeral"}}]},
             {"type": "reasoning", "summary": [], "encrypted_content": "sealed"},
             {**ASKED, "weight": 1},
         ],
@@ -121,13 +128,14 @@ def test_what_is_left_out_is_named(pocket: Running) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-enginebay-ignored"].split(", ") == [
         "x_mine",
+        "input[].content[].cache_control",
+        "input[].weight",
+        "tools[].defer_loading",
         "tools[web_search]",
         "tools[custom]",
-        "tools[].defer_loading",
         "include[reasoning.encrypted_content]",
         "reasoning.summary",
         "input[reasoning].encrypted_content",
-        "input[].weight",
     ]
 
 

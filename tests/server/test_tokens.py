@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from tests.server.conftest import Running
+from tests.server.conftest import TOY, Config, Running
 
 CHAT: dict[str, Any] = {"model": "toy", "messages": [{"role": "user", "content": "Hi <|im_end|>"}]}
 
@@ -54,6 +55,32 @@ def test_the_assistants_turn_can_be_left_unopened(toys: Running) -> None:
     told = post(toys, "/render", {**CHAT, "add_generation_prompt": False}).json()
     assert told["prompt"].endswith("<|im_end|>\n")
     assert "assistant" not in told["prompt"]
+
+
+def test_null_is_absent(toys: Running) -> None:
+    told = post(toys, "/tokenize", {**CHAT, "prompt": None, "content": None})
+    assert told.json()["tokens"] == post(toys, "/render", CHAT).json()["tokens"]
+
+
+def test_a_lone_model_needs_no_name(start: Callable[[Config], Running]) -> None:
+    alone = start({"models": {"toy": TOY}})
+    told = [
+        post(alone, "/tokenize", {"prompt": "a", **named}).json()
+        for named in ({}, {"model": None}, {"model": "toy"})
+    ]
+    assert told[0]["count"] == 1
+    assert told[0] == told[1] == told[2]
+
+
+def test_an_answer_of_many_tokens_is_whole(toys: Running) -> None:
+    """It is written down in blocks, on a thread."""
+    text = "".join(chr(97 + number % 26) for number in range(5000))
+    body = {"model": "toy", "prompt": text, "return_token_strs": True}
+    told = post(toys, "/tokenize", body).json()
+    assert told["tokens"] == list(text.encode())
+    assert told["token_strs"] == list(text)
+    body = {"model": "toy", "tokens": told["tokens"]}
+    assert post(toys, "/detokenize", body).json()["prompt"] == text
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def allowed(*names: str) -> dict[str, Any]:
             "'f'",
         ),
         ({"tool_choice": allowed()}, "tool_choice.allowed_tools.tools", "is empty"),
+        ({"tools": None, "tool_choice": allowed("f")}, "tool_choice.allowed_tools.tools", "none"),
         ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools", "missing"),
         (
             {"tools": [WEATHER, named(parameters={"type": "x"})], "tool_choice": "required"},

@@ -44,7 +44,9 @@ class Queue(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    length: int = Field(256, ge=0, description="How many sequences may wait.")
+    length: int = Field(
+        256, ge=0, description="How many sequences may wait, or requests for embeddings."
+    )
     seconds: float = Field(60.0, gt=0, description="How long each may wait.")
 
 

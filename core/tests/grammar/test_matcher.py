@@ -182,3 +182,21 @@ def test_random_walks_are_valid(compiler: GrammarCompiler) -> None:
         assert value["kind"] in ("red", "rot", "红")
         assert len(value["name"]) <= 5
         assert all(isinstance(point["x"], int) for point in value.get("at", []))
+
+
+def optional(count: int) -> dict[str, object]:
+    names = {f"p{number}": {"enum": [1, 2]} for number in range(count)}
+    return {"type": "object", "properties": names, "additionalProperties": False}
+
+
+def test_an_object_may_have_a_thousand_optional_properties(compiler: GrammarCompiler) -> None:
+    matcher = matcher_of(opened(compiler, json_rule(optional(1000))))
+    assert follow(matcher, b'{"p7":1,"p998":2}') is None
+    assert matcher.complete
+
+
+def test_what_is_too_much_at_one_place_says_so(compiler: GrammarCompiler) -> None:
+    fault = follow(matcher_of(opened(compiler, json_rule(optional(2500)))), b'{"p7":1')
+    assert isinstance(fault, RequestError)
+    assert "fewer optional properties" in str(fault)
+    assert fault.param == "schema"

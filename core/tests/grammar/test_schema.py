@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -111,3 +112,28 @@ def test_objects_are_closed_where_that_only_narrows() -> None:
         True,
     ):
         assert narrow(as_it_is) == as_it_is
+
+
+def test_a_long_schema_does_not_hold_up_the_event_loop() -> None:
+    """Others have their turn while it is looked at; and one that does not pass is refused."""
+    names = {f"p{number}": {"type": "string"} for number in range(1000)}
+    long = Rule("json", json.dumps({"type": "object", "properties": names}), place="long")
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def check(grammars: GrammarCheck) -> None:
+        beside = asyncio.create_task(others())
+        try:
+            await grammars.check(Grammar(long))
+        finally:
+            beside.cancel()
+
+    asyncio.run(check(GrammarCheck(GrammarLimits())))
+    assert turns > 0
+    with pytest.raises(RequestError, match="long has"):
+        asyncio.run(check(GrammarCheck(GrammarLimits(bytes=8192))))

@@ -61,6 +61,6 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         yield
     finally:
         loading.cancel()
-        service.prompts.close()
+        service.close()
         await asyncio.to_thread(service.models.close)
         await asyncio.to_thread(app.state.tracing.close)

@@ -22,6 +22,9 @@ def check_bounds(body: Mapping[str, JsonValue], bounds: Bounds) -> None:
         value = body.get(name)
         if isinstance(value, list):
             _require(name, len(value), getattr(bounds, limit), "has {} entries")
+    items = body.get("input")
+    if isinstance(items, list) and items and isinstance(items[0], dict):  # else inputs to embed
+        _require("input", len(items), bounds.messages, "has {} entries")
     for name in _TOKENS:
         _require_number(name, body.get(name), bounds.max_tokens)
     _require_number("n", body.get("n"), bounds.choices)

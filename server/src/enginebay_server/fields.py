@@ -115,15 +115,10 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
             ),
             _SAMPLER,
         ),
-        **dict.fromkeys(
-            ("tools", "tool_choice", "parallel_tool_calls", "reasoning_effort"), _CHAT_ONLY
-        ),
-        "top_logprobs": "in a completion logprobs is the number",
         "repeat_penalty": "use repetition_penalty",
         "repeat_last_n": "repetition_penalty looks at the whole sequence",
         "max_new_tokens": "use max_tokens",
         "max_length": "use max_tokens",
-        "max_output_tokens": "use max_completion_tokens",
         "n_predict": "use max_tokens",
         "num_predict": "use max_tokens",
         "num_ctx": "the context length is set in the server's config",
@@ -136,24 +131,44 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "skip_special_tokens": "control tokens are never part of the answer",
         "spaces_between_special_tokens": "control tokens are never part of the answer",
         "truncate_prompt_tokens": "shorten the prompt yourself",
-        "add_special_tokens": "the chat template decides",
         "chat_template": _TEMPLATE,
         "documents": _TEMPLATE,
-        "enable_thinking": "put it into chat_template_kwargs",
-        "thinking": "use chat_template_kwargs.enable_thinking",
-        "reasoning": "use chat_template_kwargs.enable_thinking",
-        "system": "send a message with the role 'system'",
-        "system_prompt": "send a message with the role 'system'",
         "prompt_embeds": "send text or token ids",
         "mm_processor_kwargs": _TEXT_ONLY,
         "lora": "configure the model in the server's config",
         "logits_processors": "use logit_bias",
         "options": "send the fields themselves",
-        "input": "use messages in a chat, prompt in a completion",
-        "instructions": "send a message with the role 'system'",
     }
 )
 """Names that other servers honour and that change answers, with what to do here instead."""
+
+_SYSTEM: Final = "send a message with the role 'system'"
+_IN_CHAT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("system", "system_prompt", "instructions"), _SYSTEM),
+        **dict.fromkeys(("prompt", "input"), "use messages"),
+        **dict.fromkeys(("thinking", "reasoning"), "use chat_template_kwargs.enable_thinking"),
+        "enable_thinking": "put it into chat_template_kwargs",
+        "max_output_tokens": "use max_completion_tokens",
+        "add_special_tokens": "the chat template decides",
+    }
+)
+_IN_COMPLETIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (
+                *("messages", "tools", "tool_choice", "parallel_tool_calls"),
+                *("reasoning_effort", "reasoning", "thinking", "enable_thinking"),
+                "chat_template_kwargs",
+            ),
+            _CHAT_ONLY,
+        ),
+        **dict.fromkeys(("system", "system_prompt", "instructions"), "put it into prompt"),
+        **dict.fromkeys(("max_completion_tokens", "max_output_tokens"), "use max_tokens"),
+        "input": "use prompt",
+        "top_logprobs": "in a completion logprobs is the number",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +180,7 @@ class KnownFields:
     without_effect: frozenset[str]
 
 
-KNOWN_FIELDS: Final = KnownFields(REFUSED, ELSEWHERE, NO_EFFECT)
-"""Chat and plain completions."""
+CHAT_FIELDS: Final = KnownFields(REFUSED, MappingProxyType({**ELSEWHERE, **_IN_CHAT}), NO_EFFECT)
+COMPLETION_FIELDS: Final = KnownFields(
+    REFUSED, MappingProxyType({**ELSEWHERE, **_IN_COMPLETIONS}), NO_EFFECT
+)

@@ -6,7 +6,7 @@ A stream makes one frame per token, so what is the same in all of them is encode
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,8 @@ from enginebay_server.errors import WireError
 from enginebay_server.logprobs import Told, chat_logprobs, completion_logprobs
 from enginebay_server.parsers import CallPart
 
+BLOCK: Final = 1024
+"""Plain values of a list that are encoded at once, in far less than a millisecond."""
 DONE: Final = b"data: [DONE]\n\n"
 _SEPARATORS: Final = ("\x85", "\u2028", "\u2029")
 """Line ends to Unicode-minded readers of a stream, so they are escaped in JSON."""
@@ -93,8 +95,17 @@ def dumps_large(value: Any, levels: int = 6) -> bytes:
         items = (dumps(key) + b":" + dumps_large(one, levels - 1) for key, one in value.items())
         return b"{" + b",".join(items) + b"}"
     if levels and isinstance(value, list):
-        return b"[" + b",".join(dumps_large(one, levels - 1) for one in value) + b"]"
+        return b"[" + b",".join(_bits(value, levels - 1)) + b"]"
     return dumps(value)
+
+
+def _bits(values: list[Any], levels: int) -> Iterator[bytes]:
+    """One by one where they are large themselves, else in blocks."""
+    if values and isinstance(values[0], dict | list):
+        yield from (dumps_large(one, levels) for one in values)
+    else:
+        for start in range(0, len(values), BLOCK):
+            yield dumps(values[start : start + BLOCK])[1:-1]
 
 
 def error_frame(error: WireError) -> bytes:

@@ -31,10 +31,10 @@ class Intake:
 
     def take(self, model: RunningModel, queue: int, sequences: int) -> Callable[[], None]:
         """Room for all of them or for none; what is returned gives it back. ``queue`` is how many
-        may wait, where the engine says how many run. Raises Overloaded, or RequestError when there
-        will never be so much room.
+        may wait, where the engine says how many run. A request for embeddings counts as one, and
+        one runs. Raises Overloaded, or RequestError when there will never be so much room.
         """
-        slots = model.generator.limits.sequences
+        slots = model.generator.limits.sequences if model.embeddings is None else 1
         room = self.limit if slots is None else min(self.limit, slots + queue)
         if sequences > room:
             raise RequestError(

@@ -51,19 +51,11 @@ class PromptMaker:
     """Shared by all requests of a server; ``close`` it with the server."""
 
     def __init__(self, workers: int = 4) -> None:
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prompt")
+        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="prompt")
 
-    async def render(
-        self, converse: Callable[[], Conversation], model: RunningModel
-    ) -> tuple[int, ...]:
-        """The ids of the conversation that ``converse`` makes, in the model's template. Raises
-        RequestError.
-        """
-        return (await self.show(converse, model)).ids
-
-    async def show(self, converse: Callable[[], Conversation], model: RunningModel) -> Prompt:
-        """The same with its text. Raises RequestError."""
-        return await self._run(lambda: _render(converse(), model))
+    async def run(self, work: Callable[[], T]) -> T:
+        """What ``work`` makes on one of the threads, which may touch a tokenizer."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
     async def encode(
         self, prompt: str | list[int], model: RunningModel, encoding: Encoding, param: str
@@ -74,23 +66,20 @@ class PromptMaker:
         if isinstance(prompt, list):
             return check_ids(prompt, model, param)
         _require_length(len(prompt), model, param)
-        return tuple(await self._run(lambda: encoding.encode(prompt, model.tokenizer)))
+        return tuple(await self.run(lambda: encoding.encode(prompt, model.tokenizer)))
 
     async def spell(self, ids: list[int], model: RunningModel, param: str) -> str:
         """Their text, control tokens by their own. Raises RequestError as ``encode`` does."""
         check_ids(ids, model, param)
-        return await self._run(lambda: spelled(model.tokenizer, ids))
+        return await self.run(lambda: spelled(model.tokenizer, ids))
 
     async def names(self, ids: Sequence[int], model: RunningModel) -> list[str]:
         """Each token by itself, as log probabilities show it."""
-        return await self._run(lambda: [token_name(model.tokenizer, token) for token in ids])
+        return await self.run(lambda: [token_name(model.tokenizer, token) for token in ids])
 
     def close(self) -> None:
         """Does not wait for prompts in work; their requests are gone."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
 
 def spelled(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
@@ -98,7 +87,8 @@ def spelled(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return streamer.push(ids).text + streamer.flush().text
 
 
-def _render(conversation: Conversation, model: RunningModel) -> Prompt:
+def render(conversation: Conversation, model: RunningModel) -> Prompt:
+    """In the model's template. Raises RequestError. Takes long for a long one."""
     _require_length(sum(map(_length, conversation.messages)), model, "messages")
     if conversation.tools:
         _require_length(len(json.dumps(conversation.tools)), model, "tools")

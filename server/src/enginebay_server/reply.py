@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Final
@@ -42,7 +43,7 @@ async def reply(
         await while_connected(request, stream.prime())
         return stream
     await while_connected(request, _collect(answer, shape))
-    body = await _encoded(answer, shape)
+    body = await encoded(shape.whole, answer.usage.completion_tokens)
     return Response(body, headers=admitted.headers, media_type="application/json")
 
 
@@ -59,11 +60,13 @@ def json_response(
     return Response(dumps(body), status, headers, "application/json")
 
 
-async def _encoded(answer: Answer, shape: Shape) -> bytes:
-    """With log probabilities a long answer has thousands of entries for each kilobyte of text."""
-    if answer.usage.completion_tokens <= ENCODE_ON_LOOP:
-        return dumps(shape.whole())
-    return await asyncio.to_thread(lambda: dumps_large(shape.whole()))
+async def encoded(body: Callable[[], object], tokens: int) -> bytes:
+    """What ``body`` makes, as JSON, made where it holds up nobody: with log probabilities a long
+    answer has thousands of entries for each kilobyte of text.
+    """
+    if tokens <= ENCODE_ON_LOOP:
+        return dumps(body())
+    return await asyncio.to_thread(lambda: dumps_large(body()))
 
 
 async def _collect(answer: Answer, shape: Shape) -> None:

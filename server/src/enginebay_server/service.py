@@ -14,6 +14,7 @@ from enginebay_server.auth import KeyRing
 from enginebay_server.config import ServerSettings
 from enginebay_server.errors import quote
 from enginebay_server.intake import Intake
+from enginebay_server.lookups import Lookups
 from enginebay_server.metrics import Meters, open_registry
 from enginebay_server.models import ModelTable
 from enginebay_server.prompt import PromptMaker
@@ -38,12 +39,14 @@ class Service:
     noted: set[str] = field(default_factory=set)
     meters: Meters = field(init=False)
     intake: Intake = field(init=False)
+    lookups: Lookups = field(init=False)
     registry: CollectorRegistry = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "meters", Meters(self.models.entries))
         object.__setattr__(self, "registry", open_registry(self.models, self.meters))
         object.__setattr__(self, "intake", Intake(self.settings.limits.sequences))
+        object.__setattr__(self, "lookups", Lookups(self.settings.limits.lookups))
 
     @property
     def needs_key(self) -> bool:
@@ -62,6 +65,15 @@ class Service:
         self.meters.enter(visit, entry.name)
         model, queue = self.models.running(name), entry.config.queue
         visit.at_end(self.intake.take(model, queue.length, sequences))
+
+    def reserve_lookup(self, request: Request) -> None:
+        """The same for one that asks no model. Raises Overloaded."""
+        Visit.of(request).at_end(self.lookups.take())
+
+    def close(self) -> None:
+        """Does not wait for prompts in work; their requests are gone."""
+        self.prompts.close()
+        self.lookups.close()
 
     def note_ignored(self, fields: Iterable[str]) -> None:
         """Log each unknown request field once, however often it comes."""

@@ -72,6 +72,10 @@ def _allowed(choice: AllowedToolsChoice, fields: ChatRequest, *, only_one: bool)
     place = "tool_choice.allowed_tools.tools"
     names = [tool.function.name for tool in choice.allowed_tools.tools]
     asked = {f"{place}[{index}].function.name": name for index, name in enumerate(names)}
+    if not fields.tools:
+        raise RequestError(
+            f"{place} names tools, and the request has none; send them as tools.", param=place
+        )
     _require_offered(asked, fields)
     return Choice(choice.allowed_tools.mode, frozenset(names), only_one)
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
-
-from pydantic import BaseModel
+from collections.abc import Iterator
+from typing import Final
 
 from enginebay_core.api import JsonValue, RequestError, UnsupportedField
 from enginebay_core.placement import RunningModel
 from enginebay_core.plugins.suggest import suggest
 from enginebay_server.errors import quote
-from enginebay_server.fields import KNOWN_FIELDS, KnownFields
+from enginebay_server.fields import CHAT_FIELDS, COMPLETION_FIELDS, KnownFields
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.common import GenerationFields
-from enginebay_server.schema.response_format import (
-    JsonSchemaFormat,
-    NamedSchema,
-    ResponseFormat,
-)
+from enginebay_server.schema.part import RequestPart, UnknownName
 
 MAX_NAMED: Final = 32
 """Ignored fields that the response header names; more are counted."""
@@ -26,18 +20,16 @@ MAX_NAMED: Final = 32
 
 def ignored_names(fields: GenerationFields, model: RunningModel, *, reject: bool) -> Iterator[str]:
     """Names that nobody knows, after everything known has been refused or found harmless."""
-    yield from unknown_names(fields, KNOWN_FIELDS, reject=reject)
-    for name in _nested_unknown(fields):
-        refuse_unknown(name, None, reject=reject)
-        yield name
+    known = CHAT_FIELDS if isinstance(fields, ChatRequest) else COMPLETION_FIELDS
+    yield from unknown_names(fields, known, reject=reject)
     for name in _not_done(fields, model):
         if reject:
             raise UnsupportedField(f"{name} has no effect here; remove it.", param=name)
         yield name
 
 
-def unknown_names(fields: BaseModel, known: KnownFields, *, reject: bool) -> Iterator[str]:
-    """Those at the top of a request. Raises RequestError for those that may not be ignored."""
+def unknown_names(fields: RequestPart, known: KnownFields, *, reject: bool) -> Iterator[str]:
+    """At any depth of a request. Raises RequestError for those that may not be ignored."""
     names = [
         *type(fields).model_fields,
         *known.refused,
@@ -50,6 +42,9 @@ def unknown_names(fields: BaseModel, known: KnownFields, *, reject: bool) -> Ite
             continue
         refuse_unknown(name, suggest(name, names), reject=reject)
         yield name
+    for unknown in fields.unknown_below:
+        _refuse_below(unknown, reject=reject)
+        yield unknown.kind
 
 
 def _not_done(fields: GenerationFields, model: RunningModel) -> Iterator[str]:
@@ -87,44 +82,15 @@ def refuse_unknown(name: str, near: str | None, *, reject: bool) -> None:
         )
 
 
-def _nested_unknown(fields: GenerationFields) -> Iterator[str]:
-    if fields.stream_options is not None:
-        extra = set(fields.stream_options.model_extra or {}) - {"include_obfuscation"}
-        yield from (f"stream_options.{name}" for name in sorted(extra))
-    if isinstance(fields, ChatRequest):
-        yield from _format_unknown(fields.response_format)
-        for index, message in enumerate(fields.messages):
-            yield from _message_unknown(index, message.model_extra or {})
-
-
-def _format_unknown(wanted: ResponseFormat | None) -> Iterator[str]:
-    """A schema that is lost makes another question, so what may be one is refused."""
-    extra = dict(wanted.model_extra or {}) if wanted is not None else {}
-    if extra.get("schema") is not None:
+def _refuse_below(unknown: UnknownName, *, reject: bool) -> None:
+    """Raises RequestError for a name, below the top, whose loss may make another question."""
+    part, place = type(unknown.part), unknown.place
+    if unknown.name in part.not_done:
         raise UnsupportedField(
-            "response_format.schema is not supported: a schema belongs into "
-            "response_format.json_schema.schema, beside the type 'json_schema'.",
-            param="response_format.schema",
+            f"{place} is not supported: {part.not_done[unknown.name]}.", param=place
         )
-    yield from (f"response_format.{name}" for name in sorted(extra))
-    if isinstance(wanted, JsonSchemaFormat):
-        known = [field.alias or name for name, field in NamedSchema.model_fields.items()]
-        place = "response_format.json_schema"
-        for name in sorted(wanted.json_schema.model_extra or {}):
-            near = suggest(name, known)
-            refuse_unknown(f"{place}.{name}", near and f"{place}.{near}", reject=False)
-            yield f"{place}.{name}"
-
-
-def _message_unknown(index: int, extra: Mapping[str, Any]) -> Iterator[str]:
-    """Notes that clients send back from earlier answers are harmless; the rest is not known."""
-    for name, value in extra.items():
-        if value is None or value == [] or name in ("refusal", "annotations"):
-            continue
-        if name in ("function_call", "audio", "prefix", "images"):
-            param = f"messages[{index}].{name}"
-            raise UnsupportedField(f"{param} is not supported; remove it.", param=param)
-        yield f"messages[].{name}"
+    near = None if part.sent_back else suggest(unknown.name, part.known_names())
+    refuse_unknown(place, near, reject=reject)
 
 
 def header_list(names: tuple[str, ...]) -> str:

@@ -43,7 +43,7 @@ class CheckedGenerator:
         return stats_of(self._generator)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        check_request(request, self.limits, self._check_grammar)
+        await check_request(request, self.limits, self._check_grammar)
         async with aclosing(self._generator.generate(request)) as steps:
             async for step in steps:
                 yield step
@@ -52,7 +52,7 @@ class CheckedGenerator:
         self._generator.close()
 
 
-def check_request(request: GenerationRequest, limits: Limits, check_grammar: GrammarCheck) -> None:
+async def check_request(request: GenerationRequest, limits: Limits, grammars: GrammarCheck) -> None:
     """Raises RequestError naming the field; returns when the engine can take the request."""
     if not request.prompt:
         raise RequestError("the prompt is empty; send at least one token", param="prompt")
@@ -70,7 +70,7 @@ def check_request(request: GenerationRequest, limits: Limits, check_grammar: Gra
         )
     _check_length(len(request.prompt), request.max_tokens, limits.context_length)
     if request.grammar is not None:
-        check_grammar(request.grammar)
+        await grammars.check(request.grammar)
 
 
 def _check_ids(field: str, ids: tuple[int, ...], vocab_size: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -13,10 +14,12 @@ import numpy as np
 
 from enginebay_core.api import Embedder, EngineBayError, EngineClosed, EngineError, Overloaded
 from enginebay_core.engine.mailbox import Deliver, Embedding, Letter, deliver
+from enginebay_core.engine.queue import QueueLimits
 
 WINDOW: Final = 64
 """Inputs, the oldest first, among which company for the oldest is looked for."""
 MAX_WAITING: Final = 16_384
+"""Inputs of all requests."""
 CLOSE_SECONDS: Final = 10.0
 
 log = logging.getLogger(__name__)
@@ -24,17 +27,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Input:
-    """One text on its way. ``mailbox`` is whatever ``deliver`` knows the reader by."""
+    """One text on its way. ``mailbox`` is whatever ``deliver`` knows the reader by. The one that
+    ``leads`` its request is the first of it to be due: with that the request's wait is over.
+    """
 
     ids: Sequence[int]
     mailbox: Any
+    leads: bool = True
+    since: float = field(default_factory=time.monotonic)
 
 
 class EmbeddingLoop:
     """Starts its thread at once; ``close`` ends it and closes the embedder on that same thread."""
 
-    def __init__(self, embedder: Embedder, name: str, deliver: Deliver = deliver) -> None:
+    def __init__(
+        self, embedder: Embedder, name: str, queue: QueueLimits, deliver: Deliver = deliver
+    ) -> None:
+        """Of ``queue`` the seconds count here: requests are let in elsewhere."""
         self.steps = 0
+        self._seconds = queue.seconds
         self._embedder = embedder
         self._name = name
         self._deliver = deliver
@@ -95,12 +106,26 @@ class EmbeddingLoop:
             self._wake.wait_for(lambda: self._waiting or self._closing)
             if self._closing:
                 return False
-            self._running = choose(self._waiting, self._embedder.spec.batch_ids)
+            late = self._expire()
+            batch_ids = self._embedder.spec.batch_ids
+            self._running = choose(self._waiting, batch_ids) if self._waiting else []
             for item in self._running:
                 del self._waiting[item]
-            return True
+        words = f"no room within {self._seconds:g} s: backend {self._name!r} is busy"
+        self._tell(late, [Overloaded(words) for _ in late])
+        return True
+
+    def _expire(self) -> list[Input]:
+        """Those whose requests have waited for too long; whoever is told cancels the others."""
+        before = time.monotonic() - self._seconds
+        late = [item for item in self._waiting if item.leads and item.since < before]
+        for item in late:
+            del self._waiting[item]
+        return late
 
     def _step(self) -> None:
+        if not self._running:
+            return
         inputs = [item.ids for item in self._running]
         letters: Sequence[Letter]
         try:

@@ -22,6 +22,7 @@ from enginebay_core.api import (
 )
 from enginebay_core.engine.embedding import EmbeddingLoop, Input
 from enginebay_core.engine.mailbox import Embedding, Mailbox
+from enginebay_core.engine.queue import QueueLimits
 
 Vector = npt.NDArray[np.float32]
 
@@ -54,7 +55,8 @@ class Embeddings(ABC):
 
     async def embed(self, inputs: Sequence[tuple[int, ...]]) -> list[Vector]:
         """One vector of ``spec.dimensions`` per input, in order. Cancelling it drops what is not
-        yet under way. Raises RequestError before any work, EngineError when the engine fails.
+        yet under way. Raises RequestError before any work, Overloaded when the first input has
+        waited for too long, EngineError when the engine fails.
         """
         for index, ids in enumerate(inputs):
             self._check(ids, f"input[{index}]" if len(inputs) > 1 else "input")
@@ -62,7 +64,7 @@ class Embeddings(ABC):
         try:
             for ids in inputs:
                 mailbox = Mailbox()
-                begun.append((self._submit(ids, mailbox), mailbox))
+                begun.append((self._submit(ids, mailbox, leads=not begun), mailbox))
             return [_vector(await mailbox.letter()) for _, mailbox in begun]
         finally:
             for ticket, _ in begun:
@@ -77,8 +79,8 @@ class Embeddings(ABC):
         """End what runs with EngineClosed, then free everything. Safe to repeat."""
 
     @abstractmethod
-    def _submit(self, ids: tuple[int, ...], mailbox: Mailbox) -> Any:
-        """Begin; returns what ``_cancel`` takes."""
+    def _submit(self, ids: tuple[int, ...], mailbox: Mailbox, *, leads: bool) -> Any:
+        """Begin; returns what ``_cancel`` takes. ``leads``: the first of its request."""
 
     @abstractmethod
     def _cancel(self, ticket: Any) -> None:
@@ -105,9 +107,9 @@ class Embeddings(ABC):
 class InlineEmbeddings(Embeddings):
     """Owns the embedder from here on. ``name`` is the backend's, for messages and logs."""
 
-    def __init__(self, embedder: Embedder, name: str) -> None:
+    def __init__(self, embedder: Embedder, name: str, queue: QueueLimits | None = None) -> None:
         super().__init__(embedder.spec)
-        self._loop = EmbeddingLoop(embedder, name)
+        self._loop = EmbeddingLoop(embedder, name, queue or QueueLimits())
 
     @property
     def waiting(self) -> int:
@@ -122,8 +124,8 @@ class InlineEmbeddings(Embeddings):
     def close(self) -> None:
         self._loop.close()
 
-    def _submit(self, ids: tuple[int, ...], mailbox: Mailbox) -> Input:
-        item = Input(ids, mailbox)
+    def _submit(self, ids: tuple[int, ...], mailbox: Mailbox, *, leads: bool) -> Input:
+        item = Input(ids, mailbox, leads)
         self._loop.submit(item)
         return item
 

@@ -74,7 +74,7 @@ class StepGenerator:
         return self._loop.scheduler.stats
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        check_request(request, self._limits, self._check_grammar)
+        await check_request(request, self._limits, self._check_grammar)
         matcher = None if request.grammar is None else await self._match(request)
         sequence = Sequence(request, Mailbox(), matcher)
         self._loop.submit(sequence)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LEXER_STATES: Final = 50_000
 """Of one grammar, at one or two kB each: what a compiled grammar's memory is bounded by."""
 
+ROW_ITEMS: Final = 5000
+"""What may come at one place: about 1,200 optional properties of an object, whose mask takes 10 ms.
+With more, one request's masks would hold up everybody's steps."""
+
 SHOWN: Final = 300
 """Characters of a reason that a client is told."""
 
@@ -37,7 +41,9 @@ class Guidance:
         tokens = TokenizerWrapper(_Tokens(vocabulary))
         size = self.vocab_size + 1
         self._tokenizer = LLTokenizer(tokens, n_vocab=size, eos_token=self.vocab_size)
-        self._limits = LLParserLimits(max_lexer_states=LEXER_STATES, verbose_errors=False)
+        self._limits = LLParserLimits(
+            max_lexer_states=LEXER_STATES, max_items_in_row=ROW_ITEMS, verbose_errors=False
+        )
         self._matcher = LLMatcher
 
     def compile(self, rule: Rule, *, after_thinking: bool) -> LLMatcher:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 WORD: Final = 32
+TOO_COMPLEX: Final = (
+    "it is too complex to follow, since too much may come at one place: give it fewer optional "
+    "properties or alternatives"
+)
 
 
 class _Stage(enum.Enum):
@@ -107,11 +111,11 @@ class Matcher:
             self._stage = _Stage.ANSWER
 
     def _dead_end(self) -> EngineBayError:
-        too_complex = "TooComplex" in self._state.stop_reason()
-        fault = (
-            "it is too complex to follow" if too_complex else "it leads to where nothing is valid"
-        )
-        return unusable(self._place, fault)
+        """A limit of the parser that was passed is, to llguidance, an error of its own."""
+        reason = self._state.stop_reason()
+        if "TooComplex" in reason or "InternalError" in reason:
+            return unusable(self._place, TOO_COMPLEX)
+        return unusable(self._place, "it leads to where nothing is valid")
 
     def _allows(self, token: int) -> bool:
         return bool(self._bits[token // WORD] >> (token % WORD) & 1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import graphlib
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,6 +15,8 @@ from enginebay_core.grammar.limits import GrammarLimits
 BRANCHES: Final = ("anyOf", "oneOf", "allOf")
 """Keywords that lead from one schema to others for the very same value."""
 
+CHECK_ON_LOOP: Final = 4096
+"""Characters of schemas that are looked at at once: a thread costs more than that takes."""
 
 LONGEST_PLACE: Final = 9
 """Digits of a place in a list: no schema has more, and Python refuses to read thousands."""
@@ -24,9 +28,23 @@ class GrammarCheck:
     def __init__(self, limits: GrammarLimits) -> None:
         self._limits = limits
         self._passed: Rule | None = None
+        self._lock = threading.Lock()
+
+    async def check(self, grammar: Grammar) -> None:
+        """As ``__call__``, from an event loop, which a long schema does not hold up."""
+        if grammar.rule == self._passed:
+            return
+        if sum(len(rule.text) for rule in json_rules(grammar.rule)) <= CHECK_ON_LOOP:
+            self(grammar)
+        else:
+            await asyncio.to_thread(self, grammar)
 
     def __call__(self, grammar: Grammar) -> None:
         """Raises RequestError that names the schema's place in the request."""
+        with self._lock:  # so that choices that come together wait for the first
+            self._look_at(grammar)
+
+    def _look_at(self, grammar: Grammar) -> None:
         if grammar.rule == self._passed:
             return
         rules = list(dict.fromkeys(json_rules(grammar.rule)))

@@ -50,15 +50,16 @@ def make_generator(
 ) -> Generator:
     """Core's scheduler over the engine, unless it has one of its own."""
     require_engine(config.backend, engine, queue_is_set="queue" in config.model_fields_set)
+    queue = QueueLimits(config.queue.length, config.queue.seconds)
     if isinstance(engine, Embedder):
-        return InlineEmbeddings(engine, config.backend)
+        return InlineEmbeddings(engine, config.backend, queue)
     grammars = config.grammar.limits()
     if not isinstance(engine, StepEngine):
         return CheckedGenerator(engine, grammars)
     return StepGenerator(
         engine,
         config.backend,
-        QueueLimits(config.queue.length, config.queue.seconds),
+        queue,
         spell=partial(spell_vocabulary, tokenizer, engine.spec.vocab_size),
         grammars=grammars,
     )

@@ -63,9 +63,9 @@ def require_engine(
     """Raises ModelError for what is no engine, and ConfigError, after closing it, for one that
     queues by itself where the config has a queue.
     """
-    if isinstance(engine, StepEngine):
+    if isinstance(engine, StepEngine | Embedder):
         return
-    if not isinstance(engine, Generator | Embedder):
+    if not isinstance(engine, Generator):
         raise ModelError(
             f"backend {name!r} loaded a {type(engine).__name__}, which is neither a "
             "StepEngine (spec, forward, sample, close) nor a Generator (limits, generate, close) "

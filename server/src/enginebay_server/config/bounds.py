@@ -24,14 +24,24 @@ class Bounds(BaseModel):
     sequences: int = Field(
         1024, ge=1, description="Sequences of all models that run or wait; more are answered 503."
     )
+    lookups: int = Field(
+        64,
+        ge=1,
+        description="Requests at once to /tokenize, /detokenize and /render; more are answered "
+        "503.",
+    )
     body_pieces: int = Field(16_384, ge=1, description="Pieces in which a body may arrive.")
     depth: int = Field(64, ge=4, le=256, description="Levels that the JSON of a body may nest.")
     items: int = Field(
         524_288, ge=64, description="Entries of all lists and objects of a body, names counted."
     )
     fields: int = Field(128, ge=64, description="Fields of a request, known or not.")
-    messages: int = Field(16_384, ge=1, le=16_384, description="Messages of a chat.")
-    choices: int = Field(128, ge=1, le=128, description="Answers to one request: n.")
+    messages: int = Field(
+        16_384, ge=1, le=16_384, description="Messages of a chat, or items of a response's input."
+    )
+    choices: int = Field(
+        128, ge=1, le=128, description="Answers to one request: n, for each prompt."
+    )
     max_tokens: int = Field(
         2**31 - 1, ge=1, le=2**31 - 1, description="What a request may set max_tokens to."
     )

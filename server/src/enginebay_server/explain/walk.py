@@ -17,18 +17,17 @@ from enginebay_core.api import (
     Support,
 )
 from enginebay_core.placement import RunningModel
-from enginebay_server.admission import Admitted, admit, fit
+from enginebay_server.admission import Admitted, fit
 from enginebay_server.answer import Answer, chat_choice, new_id
 from enginebay_server.choice import Choice
-from enginebay_server.conversation import conversation_of
 from enginebay_server.explain.way import ALTERNATIVES, Way, Wire, write_down
 from enginebay_server.fingerprint import fingerprint_of
 from enginebay_server.frames import ChatShape
 from enginebay_server.parsers import Dialect
+from enginebay_server.prepared import prepare_chat
 from enginebay_server.prompt import PromptMaker
 from enginebay_server.schema.explain import LONGEST, ExplainRequest
 from enginebay_server.stream import events
-from enginebay_server.tools import tool_use
 
 
 @dataclass(frozen=True)
@@ -123,12 +122,8 @@ async def begin_walk(
     tenant: str = "",
 ) -> Walk:
     """As for a chat. Raises RequestError where a server would answer 4xx."""
-    admitted = admit(fields, model, reject_unknown=reject_unknown)
-    tools = tool_use(fields, model, dialect)
-    admitted = admitted.without(tools.unheeded, reject=reject_unknown)
-    prompt = await prompts.show(
-        lambda: conversation_of(fields, model.template, dialect, tools), model
-    )
+    ready = await prepare_chat(fields, model, dialect, prompts, reject_unknown=reject_unknown)
+    admitted, tools, prompt = ready.admitted, ready.tools, ready.prompt
     [run] = fit(admitted, prompt.ids, model, longest=LONGEST, param="messages", tenant=tenant)
     run = tools.constrain(replace(run, max_tokens=min(run.max_tokens, LONGEST)))
 

@@ -66,7 +66,7 @@ def _chat_body(fields: ResponseRequest, turns: Turns) -> dict[str, Any]:
         "tool_choice": _chat_choice(fields),
         "parallel_tool_calls": fields.parallel_tool_calls,
         "reasoning_effort": reasoning.effort if reasoning else None,
-        "response_format": _response_format(text.format) if text and text.format else None,
+        "response_format": None if text is None else _response_format(text.format),
         "verbosity": text.verbosity if text else None,
         "chat_template_kwargs": fields.chat_template_kwargs,
         "logprobs": LOGPROBS in (fields.include or ()) or bool(fields.top_logprobs),
@@ -117,8 +117,10 @@ def _named(function: NamedFunction) -> dict[str, Any]:
     return {"type": "function", "function": {"name": function.name}}
 
 
-def _response_format(wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _response_format(wanted: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Here the schema lies beside the type, in a chat one level deeper."""
+    if wanted is None:
+        return None
     if wanted.get("type") != "json_schema":
         return dict(wanted)
     schema = {name: value for name, value in wanted.items() if name != "type"}
@@ -126,7 +128,7 @@ def _response_format(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _left_out(fields: ResponseRequest) -> Iterator[str]:
-    """What is known and not done, or nested and unknown; each kind once."""
+    """What is known and not done; each kind once."""
     yield from dict.fromkeys(_not_done(fields))
 
 
@@ -134,23 +136,9 @@ def _not_done(fields: ResponseRequest) -> Iterator[str]:
     for tool in fields.tools or ():
         if isinstance(tool, OtherTool):
             yield f"tools[{tool.type}]"
-        else:
-            yield from _extra(tool, "tools[]")
     yield from (f"include[{name}]" for name in fields.include or () if name != LOGPROBS)
     if fields.reasoning and (fields.reasoning.summary or fields.reasoning.generate_summary):
         yield "reasoning.summary"
-    for part, name in (
-        (fields.reasoning, "reasoning"),
-        (fields.text, "text"),
-        (fields.stream_options, "stream_options"),
-    ):
-        yield from _extra(part, name)
     for item in () if isinstance(fields.input, str) else fields.input:
-        yield from _extra(item, "input[]")
         if isinstance(item, ReasoningItem) and item.encrypted_content and not item.text:
             yield "input[reasoning].encrypted_content"
-
-
-def _extra(part: BaseModel | None, name: str) -> Iterator[str]:
-    extra = (part.model_extra or {}) if part is not None else {}
-    yield from (f"{name}.{key}" for key, value in extra.items() if value is not None)

@@ -45,6 +45,8 @@ _IN_CHAT: Final[Mapping[str, str]] = MappingProxyType(
         "system": "use instructions",
         "system_prompt": "use instructions",
         "thinking": "use reasoning.effort",
+        "enable_thinking": "put it into chat_template_kwargs",
+        "add_special_tokens": "the chat template decides",
     }
 )
 

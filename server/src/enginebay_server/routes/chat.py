@@ -8,19 +8,18 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from enginebay_server.admission import Admitted, admit, fit
+from enginebay_server.admission import Admitted, fit
 from enginebay_server.answer import Answer, chat_choice, new_id
 from enginebay_server.auth import tenant_of
 from enginebay_server.body import read_body
-from enginebay_server.conversation import conversation_of
 from enginebay_server.frames import ChatShape
+from enginebay_server.prepared import prepare_chat
 from enginebay_server.presence import while_connected
 from enginebay_server.reply import reply
 from enginebay_server.routes.describe import json_body
 from enginebay_server.schema.chat import ChatRequest
 from enginebay_server.schema.reading import read
 from enginebay_server.service import Service
-from enginebay_server.tools import tool_use
 
 router = APIRouter()
 
@@ -46,15 +45,11 @@ async def create_chat_completion(request: Request) -> Response:
 
 async def begin_chat(fields: ChatRequest, service: Service, tenant: str) -> tuple[Admitted, Answer]:
     """Everything before the engine starts; no work of its is wasted on a bad request."""
-    model = service.models.running(fields.model)
+    model, dialect = service.models.running(fields.model), service.models.dialect(fields.model)
     settings = service.settings
-    admitted = admit(fields, model, reject_unknown=settings.unknown_fields == "reject")
-    dialect = service.models.dialect(fields.model)
-    tools = tool_use(fields, model, dialect)
-    admitted = admitted.without(tools.unheeded, reject=settings.unknown_fields == "reject")
-    prompt = await service.prompts.render(
-        lambda: conversation_of(fields, model.template, dialect, tools), model
-    )
+    reject = settings.unknown_fields == "reject"
+    ready = await prepare_chat(fields, model, dialect, service.prompts, reject_unknown=reject)
+    admitted, tools, prompt = ready.admitted, ready.tools, ready.prompt.ids
     runs = fit(
         admitted,
         prompt,

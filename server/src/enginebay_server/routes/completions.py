@@ -25,8 +25,6 @@ from enginebay_server.service import Service
 DEFAULT_MAX_TOKENS = 16
 """OpenAI's, for this endpoint."""
 
-MAX_CHOICES = 128
-
 router = APIRouter()
 
 
@@ -35,7 +33,8 @@ async def create_completion(request: Request) -> Response:
     """What follows each prompt, at once or as a stream."""
     service = Service.of(request)
     fields = await read_body(request, partial(read, CompletionRequest))
-    service.reserve(request, fields.model, len(fields.prompts) * fields.n)
+    _require_few(fields, service.settings.limits.choices)
+    service.reserve(request, fields.model, fields.choices)
     begun = _begin(fields, service, tenant_of(request))
     admitted, answer, echoes = await while_connected(request, begun)
     service.note_ignored(admitted.ignored)
@@ -58,7 +57,6 @@ async def _begin(
     model = service.models.running(fields.model)
     reject = service.settings.unknown_fields == "reject"
     admitted = admit(fields, model, reject_unknown=reject)
-    _require_few(len(fields.prompts) * fields.n)
     _require_no_prompt_logprobs(fields)
     control = service.models.entry(fields.model).config.control_in_prompts
     encoding = Encoding(control=control, framed=fields.add_special_tokens)
@@ -88,10 +86,10 @@ def _require_no_prompt_logprobs(fields: CompletionRequest) -> None:
         )
 
 
-def _require_few(choices: int) -> None:
-    if choices > MAX_CHOICES:
+def _require_few(fields: CompletionRequest, limit: int) -> None:
+    if fields.choices > limit:
         raise RequestError(
-            f"{choices} choices were asked for, n for each prompt; at most {MAX_CHOICES} are made "
-            "at once.",
-            param="n",
+            f"{fields.choices} choices were asked for, n for each prompt; this server makes at "
+            f"most {limit} at once.",
+            param="n" if fields.n > 1 else "prompt",
         )

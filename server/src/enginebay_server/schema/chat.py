@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from enginebay_server.schema.common import MAX_TOKENS, STRICT, GenerationFields
+from enginebay_server.schema.common import MAX_TOKENS, GenerationFields
+from enginebay_server.schema.part import RequestPart
 from enginebay_server.schema.response_format import ResponseFormat
 from enginebay_server.schema.tools import MAX_TOOLS, FunctionTool, ToolChoice
 
@@ -27,10 +28,10 @@ NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
 """Content parts that other servers read, in words."""
 
 
-class TextPart(BaseModel):
+class TextPart(RequestPart):
     """The one kind of content part that is understood."""
 
-    model_config = STRICT
+    sent_back = True
 
     type: Literal["text"]
     text: str
@@ -54,29 +55,41 @@ Content = Annotated[
 ]
 
 
-class FunctionCall(BaseModel):
+class FunctionCall(RequestPart):
     """``arguments`` is JSON text."""
 
-    model_config = STRICT
+    sent_back = True
 
     name: str = Field(min_length=1, max_length=256)
     arguments: str
 
 
-class MessageToolCall(BaseModel):
-    """A call that the assistant made in an earlier turn."""
+class MessageToolCall(RequestPart):
+    """A call that the assistant made in an earlier turn. Streams number their calls."""
 
-    model_config = STRICT
+    sent_back = True
+    without_effect = frozenset({"index"})
 
     id: str = Field(min_length=1, max_length=256)
     type: Literal["function"] = "function"
     function: FunctionCall
 
 
-class ChatMessage(BaseModel):
-    """One turn; which fields a role needs is checked where the conversation is made."""
+class ChatMessage(RequestPart):
+    """One turn; which fields a role needs is checked where the conversation is made. Refusals and
+    annotations are notes of earlier answers.
+    """
 
-    model_config = STRICT
+    sent_back = True
+    without_effect = frozenset({"refusal", "annotations"})
+    not_done = MappingProxyType(
+        {
+            "function_call": "use tool_calls",
+            "audio": "audio recordings are not read yet",
+            "images": "images are not read yet",
+            "prefix": "the assistant's turn is always a new one",
+        }
+    )
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
@@ -99,12 +112,12 @@ class ChatMessage(BaseModel):
         return self.content
 
 
-class TemplateSwitches(BaseModel):
+class TemplateSwitches(RequestPart):
     """The switches of a chat template that a client may set; never a template. Others than these
     need the operator's leave.
     """
 
-    model_config = STRICT
+    read_whole = True
 
     enable_thinking: bool | None = None
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-STRICT: Final = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
-"""No "1" for 1, no true for 1. Names that no model knows are kept for admission to judge."""
+from enginebay_server.schema.part import RequestPart
 
 MAX_TOKENS: Final = 2**31 - 1
 StopText = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -17,18 +16,16 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class StreamOptions(BaseModel):
-    """How a stream ends."""
+class StreamOptions(RequestPart):
+    """How a stream ends. Nothing here is padded, so there is nothing to obfuscate."""
 
-    model_config = STRICT
+    without_effect = frozenset({"include_obfuscation"})
 
     include_usage: bool = False
 
 
-class SamplingFields(BaseModel):
+class SamplingFields(RequestPart):
     """Bounds are OpenAI's where OpenAI has the field, else those of the engines that do."""
-
-    model_config = STRICT
 
     min_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
     stop: Annotated[list[StopText] | None, BeforeValidator(_as_list)] = Field(

@@ -52,6 +52,10 @@ class CompletionRequest(GenerationFields):
         return [prompt for prompt in self.prompt if not isinstance(prompt, int)]
 
     @property
+    def choices(self) -> int:
+        return len(self.prompts) * self.n
+
+    @property
     def places(self) -> list[str]:
         """Where each prompt stands in the request."""
         several = isinstance(self.prompt, list) and not isinstance(self.prompt[0], int)

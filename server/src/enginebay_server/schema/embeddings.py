@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
-from enginebay_server.schema.common import MAX_TOKENS, STRICT
+from enginebay_server.schema.common import MAX_TOKENS
 from enginebay_server.schema.completions import TokenIds
+from enginebay_server.schema.part import RequestPart
 
 MAX_INPUTS: Final = 2048
 """OpenAI's."""
@@ -32,10 +33,8 @@ Input = Annotated[
 ]
 
 
-class EmbeddingRequest(BaseModel):
+class EmbeddingRequest(RequestPart):
     """One input or several, each a text or token ids; every one gets a vector."""
-
-    model_config = STRICT
 
     model: str = Field(min_length=1, max_length=256)
     input: Input

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from enginebay_core.api import JsonValue, RequestError
 from enginebay_server.errors import quote
+from enginebay_server.schema.part import RequestPart
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=RequestPart)
 
 _TAGS: Final = frozenset({"text", "parts", "texts", "ids", "id_lists", "mode", "named"})
 _MEANS_ABSENT: Final = ("tools", "functions", "stop")
@@ -46,9 +47,11 @@ def read(model: type[ModelT], body: Mapping[str, JsonValue]) -> ModelT:
         if value is not None and not (name in _MEANS_ABSENT and value == [])
     }
     try:
-        return model.model_validate(present)
+        fields = model.model_validate(present)
     except ValidationError as error:
         raise _request_error(error) from None
+    _ = fields.unknown_below  # found here, where a long body is read off the event loop
+    return fields
 
 
 def _request_error(error: ValidationError) -> RequestError:

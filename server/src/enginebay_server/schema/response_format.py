@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from enginebay_core.api import JsonValue
-from enginebay_server.schema.common import STRICT
+from enginebay_server.schema.part import RequestPart
 
 KINDS: Final = ("text", "json_object", "json_schema")
 
+_NO_SCHEMA: Final[Mapping[str, str]] = MappingProxyType(
+    dict.fromkeys(("schema", "json_schema"), "only the type 'json_schema' has a schema")
+)
 
-class TextFormat(BaseModel):
+
+class TextFormat(RequestPart):
     """No form at all."""
 
-    model_config = STRICT
+    not_done = _NO_SCHEMA
 
     type: Literal["text"]
 
 
-class JsonObjectFormat(BaseModel):
+class JsonObjectFormat(RequestPart):
     """Any JSON object."""
 
-    model_config = STRICT
+    not_done = _NO_SCHEMA
 
     type: Literal["json_object"]
 
 
-class NamedSchema(BaseModel):
+class NamedSchema(RequestPart):
     """Kept to with and without ``strict``. Without a schema it is any JSON object."""
-
-    model_config = STRICT
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     description: str | None = Field(default=None, max_length=65_536)
@@ -39,19 +43,17 @@ class NamedSchema(BaseModel):
     strict: bool | None = None
 
 
-class JsonSchemaFormat(BaseModel):
+class JsonSchemaFormat(RequestPart):
     """JSON that is valid under a schema."""
 
-    model_config = STRICT
+    not_done = MappingProxyType({"schema": "it belongs into json_schema, beside the name"})
 
     type: Literal["json_schema"]
     json_schema: NamedSchema
 
 
-class UnknownFormat(BaseModel):
+class UnknownFormat(RequestPart):
     """Takes nothing, to say what there is."""
-
-    model_config = STRICT
 
     type: Literal["text", "json_object", "json_schema"]
 

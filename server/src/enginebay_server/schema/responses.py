@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from enginebay_core.api import JsonValue
-from enginebay_server.schema.common import MAX_TOKENS, STRICT, SamplingFields
+from enginebay_server.schema.common import MAX_TOKENS, SamplingFields
+from enginebay_server.schema.part import RequestPart
 from enginebay_server.schema.tools import MAX_TOOLS, FunctionName
 
 ITEM_KINDS: Final = ("message", "function_call", "function_call_output", "reasoning")
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
-class _Item(BaseModel):
+class _Item(RequestPart):
     """Ids and states of items that were sent back say nothing to a model."""
 
-    model_config = STRICT
+    sent_back = True
 
     id: str | None = Field(default=None, max_length=256)
     status: ItemStatus | None = None
 
 
-class TextPart(BaseModel):
+class TextPart(RequestPart):
     """``annotations`` and ``logprobs`` are notes of an earlier answer."""
 
-    model_config = STRICT
+    sent_back = True
 
     type: Literal["input_text", "output_text"]
     text: str
@@ -41,10 +42,10 @@ class TextPart(BaseModel):
         return kind
 
 
-class RefusalPart(BaseModel):
+class RefusalPart(RequestPart):
     """What an assistant said instead of an answer."""
 
-    model_config = STRICT
+    sent_back = True
 
     type: Literal["refusal"]
     refusal: str
@@ -118,10 +119,10 @@ class CallOutputItem(_Item):
     output: Content
 
 
-class ThoughtPart(BaseModel):
+class ThoughtPart(RequestPart):
     """A piece of reasoning, or of a summary of it."""
 
-    model_config = STRICT
+    sent_back = True
 
     type: Literal["reasoning_text", "summary_text"]
     text: str
@@ -154,10 +155,8 @@ Item = Annotated[
 ]
 
 
-class FunctionTool(BaseModel):
+class FunctionTool(RequestPart):
     """A function that the model may call; ``parameters`` is a JSON Schema."""
-
-    model_config = STRICT
 
     type: Literal["function"]
     name: FunctionName
@@ -166,10 +165,10 @@ class FunctionTool(BaseModel):
     strict: bool | None = None
 
 
-class OtherTool(BaseModel):
+class OtherTool(RequestPart):
     """A tool that OpenAI runs, or of a kind that models here cannot call: left out, and named."""
 
-    model_config = STRICT
+    read_whole = True
 
     type: str = Field(min_length=1, max_length=256)
 
@@ -185,19 +184,15 @@ Tool = Annotated[
 ]
 
 
-class NamedFunction(BaseModel):
+class NamedFunction(RequestPart):
     """The function that has to be called."""
-
-    model_config = STRICT
 
     type: Literal["function"]
     name: FunctionName
 
 
-class AllowedTools(BaseModel):
+class AllowedTools(RequestPart):
     """Only some of the tools may be called."""
-
-    model_config = STRICT
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
@@ -218,10 +213,8 @@ ToolChoice = Annotated[
 ]
 
 
-class Reasoning(BaseModel):
+class Reasoning(RequestPart):
     """``effort`` is chat's ``reasoning_effort``. No summary is made: reasoning is told whole."""
-
-    model_config = STRICT
 
     effort: str | None = None
     summary: str | None = None
@@ -230,27 +223,21 @@ class Reasoning(BaseModel):
     mode: Literal["standard"] | None = None
 
 
-class TextOptions(BaseModel):
+class TextOptions(RequestPart):
     """``format`` is chat's ``response_format``, one level flatter."""
-
-    model_config = STRICT
 
     format: dict[str, JsonValue] | None = None
     verbosity: str | None = None
 
 
-class ResponseStreamOptions(BaseModel):
+class ResponseStreamOptions(RequestPart):
     """Nothing here is padded, so there is nothing to obfuscate."""
-
-    model_config = STRICT
 
     include_obfuscation: bool | None = None
 
 
-class CacheOptions(BaseModel):
+class CacheOptions(RequestPart):
     """Prefixes are reused by themselves."""
-
-    model_config = STRICT
 
     prewarm: Literal[False] | None = None
 

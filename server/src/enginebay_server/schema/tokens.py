@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from enginebay_server.schema.chat import ChatRequest
-from enginebay_server.schema.common import STRICT
 from enginebay_server.schema.completions import TokenIds
+from enginebay_server.schema.part import RequestPart
 
 
-class TokenizeRequest(BaseModel):
+class TokenizeRequest(RequestPart):
     """A plain text, by vLLM's name or by llama.cpp's."""
-
-    model_config = STRICT
 
     model: str = Field(min_length=1, max_length=256)
     prompt: str | None = None
@@ -49,10 +47,8 @@ class RenderRequest(ChatRequest):
     return_token_strs: bool = False
 
 
-class DetokenizeRequest(BaseModel):
+class DetokenizeRequest(RequestPart):
     """Ids of one text."""
-
-    model_config = STRICT
 
     model: str = Field(min_length=1, max_length=256)
     tokens: TokenIds

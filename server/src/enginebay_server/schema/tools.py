@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    BaseModel,
     Discriminator,
     Field,
     ModelWrapValidatorHandler,
@@ -16,16 +15,14 @@ from pydantic import (
 )
 
 from enginebay_core.api import JsonValue
-from enginebay_server.schema.common import STRICT
+from enginebay_server.schema.part import RequestPart
 
 MAX_TOOLS: Final = 128
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
-class FunctionDefinition(BaseModel):
+class FunctionDefinition(RequestPart):
     """``parameters`` is a JSON Schema, which is shown to the model as it is."""
-
-    model_config = STRICT
 
     name: FunctionName
     description: str | None = Field(default=None, max_length=65_536)
@@ -33,10 +30,10 @@ class FunctionDefinition(BaseModel):
     strict: bool | None = None
 
 
-class FunctionTool(BaseModel):
-    """A function that the model may call."""
+class FunctionTool(RequestPart):
+    """A function that the model may call. Its template is shown all that was sent."""
 
-    model_config = STRICT
+    read_whole = True
 
     type: Literal["function"]
     function: FunctionDefinition
@@ -63,36 +60,28 @@ class FunctionTool(BaseModel):
         return {**self._as_sent, **{"function": described}}
 
 
-class NamedFunction(BaseModel):
+class NamedFunction(RequestPart):
     """Which function."""
-
-    model_config = STRICT
 
     name: FunctionName
 
 
-class NamedTool(BaseModel):
+class NamedTool(RequestPart):
     """The function that has to be called."""
-
-    model_config = STRICT
 
     type: Literal["function"]
     function: NamedFunction
 
 
-class AllowedTools(BaseModel):
+class AllowedTools(RequestPart):
     """``tools`` name some of those that the request offers."""
-
-    model_config = STRICT
 
     mode: Literal["auto", "required"]
     tools: list[NamedTool] = Field(min_length=1, max_length=MAX_TOOLS)
 
 
-class AllowedToolsChoice(BaseModel):
+class AllowedToolsChoice(RequestPart):
     """Only some of the tools may be called."""
-
-    model_config = STRICT
 
     type: Literal["allowed_tools"]
     allowed_tools: AllowedTools

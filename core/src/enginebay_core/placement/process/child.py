@@ -140,10 +140,10 @@ def open_host(
     engine: Generator | StepEngine | Embedder, name: str, load: wire.Load, link: ChildLink
 ) -> Host:
     require_engine(name, engine, queue_is_set=load.queue is not None)
+    queue = QueueLimits(*load.queue) if load.queue else QueueLimits()
     if isinstance(engine, Embedder):
-        return EmbeddingHost(engine, name, link.send)
+        return EmbeddingHost(engine, name, queue, link.send)
     if isinstance(engine, StepEngine):
-        queue = QueueLimits(*load.queue) if load.queue else QueueLimits()
         return StepHost(engine, name, queue, link.send, load.grammars)
     return GeneratorHost(engine, name, link.send)
 
@@ -167,8 +167,8 @@ def obey(link: ChildLink, host: Host) -> None:
             match command:
                 case wire.Start(number, request):
                     host.start(number, request)
-                case wire.Embed(number, ids) if isinstance(host, EmbeddingHost):
-                    host.embed(number, ids)
+                case wire.Embed(number, ids, leads) if isinstance(host, EmbeddingHost):
+                    host.embed(number, ids, leads=leads)
                 case wire.Cancel(number):
                     host.cancel(number)
                 case wire.Spelling(tokens, control):

@@ -12,6 +12,7 @@ from enginebay_core.api import (
     GenerationRequest,
     UnsupportedField,
 )
+from enginebay_core.engine import QueueLimits
 from enginebay_core.engine.embedding import EmbeddingLoop, Input
 from enginebay_core.engine.mailbox import Embedding, Letter
 from enginebay_core.placement.process import wire
@@ -21,15 +22,15 @@ from enginebay_core.placement.process.hosts import Report, send_or_end
 class EmbeddingHost:
     """Core's batching over an Embedder, whose own thread writes the reports."""
 
-    def __init__(self, embedder: Embedder, name: str, report: Report) -> None:
+    def __init__(self, embedder: Embedder, name: str, queue: QueueLimits, report: Report) -> None:
         self._inputs: dict[int, Input] = {}
         self._lock = threading.Lock()
         self._name = name
         self._report = report
-        self._loop = EmbeddingLoop(embedder, name, self._deliver)
+        self._loop = EmbeddingLoop(embedder, name, queue, self._deliver)
 
-    def embed(self, number: int, ids: tuple[int, ...]) -> None:
-        item = Input(ids, number)
+    def embed(self, number: int, ids: tuple[int, ...], *, leads: bool) -> None:
+        item = Input(ids, number, leads)
         with self._lock:
             self._inputs[number] = item
         try:

@@ -29,8 +29,8 @@ class ProcessEmbeddings(Embeddings):
         """Blocks until the process is gone."""
         self.supervisor.close()
 
-    def _submit(self, ids: tuple[int, ...], mailbox: Mailbox) -> int:
-        return self.supervisor.submit(ids, mailbox)
+    def _submit(self, ids: tuple[int, ...], mailbox: Mailbox, *, leads: bool) -> int:
+        return self.supervisor.embed(ids, mailbox, leads=leads)
 
     def _cancel(self, ticket: int) -> None:
         self.supervisor.cancel(ticket)

@@ -42,7 +42,7 @@ class ProcessGenerator:
         return self.supervisor.stats
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
-        check_request(request, self.limits, self._check_grammar)
+        await check_request(request, self.limits, self._check_grammar)
         mailbox = Mailbox()
         number = self.supervisor.submit(request, mailbox)
         try:

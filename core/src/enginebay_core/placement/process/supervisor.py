@@ -93,18 +93,22 @@ class Supervisor:
     def pid(self) -> int:
         return self._started.worker.pid
 
-    def submit(self, request: GenerationRequest | tuple[int, ...], mailbox: Mailbox) -> int:
-        """The number of the request, or of the ids to embed. Raises EngineClosed, Overloaded
-        during a restart and EngineCrashed after the last.
+    def submit(self, request: GenerationRequest, mailbox: Mailbox) -> int:
+        """The number of the request. Raises EngineClosed, Overloaded during a restart and
+        EngineCrashed after the last.
         """
+        return self._submit(lambda number: wire.Start(number, request), mailbox)
+
+    def embed(self, ids: tuple[int, ...], mailbox: Mailbox, *, leads: bool) -> int:
+        """The same for one input to embed."""
+        return self._submit(lambda number: wire.Embed(number, ids, leads), mailbox)
+
+    def _submit(self, command: Callable[[int], wire.Command], mailbox: Mailbox) -> int:
         with self._lock:
             self._refuse()
             number = next(self._numbers)
             self._open[number] = mailbox
-            if isinstance(request, GenerationRequest):
-                self._started.worker.link.send(wire.Start(number, request))
-            else:
-                self._started.worker.link.send(wire.Embed(number, request))
+            self._started.worker.link.send(command(number))
         return number
 
     def cancel(self, number: int) -> None:

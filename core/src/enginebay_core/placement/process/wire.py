@@ -64,10 +64,13 @@ class Start(Message, frozen=True):
 
 
 class Embed(Message, frozen=True):
-    """Make the vector of one input; numbers are as those of Start."""
+    """Make the vector of one input; numbers are as those of Start. ``leads``: the first input of
+    its request.
+    """
 
     number: int
     ids: tuple[int, ...]
+    leads: bool
 
 
 class Cancel(Message, frozen=True):
