@@ -12,6 +12,7 @@ from enginebay_transformers.kv_room import choose_length
 from enginebay_transformers.native_engine import NativeEngine
 from enginebay_transformers.options import TransformersOptions
 from enginebay_transformers.packed_linear import pack_linears
+from enginebay_transformers.shared_input import watch_inputs
 from enginebay_transformers.slot_attention import NotForSlots
 from enginebay_transformers.slot_choice import FATAL, Probe, prove_slots
 from enginebay_transformers.slot_engine import SlotEngine
@@ -26,9 +27,10 @@ def choose_engine(
     if model.cache_name is None:
         raise ModelError(f"{architecture(model)} has no cache to generate with; it is not served")
     ids = proof.probe_ids(model.config.get_text_config().vocab_size)
-    probe = Probe(ids, proof.plain_logits(model, ids))
+    with watch_inputs(model.model) as siblings:
+        probe = Probe(ids, proof.plain_logits(model, ids))
     attention, facts = model.attention, describe(model)
-    pack_linears(model.model)
+    pack_linears(model.model, siblings)
     try:
         return prove_slots(model, options, probe, facts, progress)
     except FATAL:
