@@ -37,14 +37,12 @@ _RULES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def read(model: type[ModelT], body: Mapping[str, JsonValue]) -> ModelT:
-    """``null``, and an empty list of tools, functions or stops, mean that a field is absent.
+    """An empty list of tools, functions or stops means that the field is absent, as ``null`` does.
 
     Raises RequestError about the first field that does not fit.
     """
     present = {
-        name: value
-        for name, value in body.items()
-        if value is not None and not (name in _MEANS_ABSENT and value == [])
+        name: value for name, value in body.items() if not (name in _MEANS_ABSENT and value == [])
     }
     try:
         fields = model.model_validate(present)
