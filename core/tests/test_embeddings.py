@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from enginebay_core.api import Overloaded
+from enginebay_core.api import EngineCrashed, Overloaded
 from enginebay_core.config import ModelConfig
 from enginebay_core.engine import Embeddings, InlineEmbeddings, QueueLimits
+from enginebay_core.engine.embedding import EmbeddingLoop, Input
+from enginebay_core.engine.mailbox import Embedding, Letter
 from enginebay_core.placement import open_model
 from enginebay_core.toy import ToyEmbedder
 
@@ -64,3 +68,29 @@ def test_who_waits_for_too_long_is_told(placement: str) -> None:
     assert isinstance(told, Overloaded)
     assert "no room within 0.3 s: backend 'toy' is busy" in str(told)
     assert isinstance(after, list)
+
+
+def test_a_fault_outside_a_batch_ends_everything_and_refuses_the_rest() -> None:
+    toy = ToyEmbedder(step_seconds=STEP)
+    told: list[str] = []
+    letters: list[tuple[Any, Letter]] = []
+    loop = EmbeddingLoop(toy, "toy", QueueLimits(), letters.extend, told.append)
+    loop.submit(Input((1, 2, 3), "first"))
+    wait_until(lambda: loop.running == 1)
+    object.__setattr__(toy.spec, "batch_ids", None)  # nothing compares with it
+    for name in ("second", "third"):
+        loop.submit(Input((1, 2, 3), name))
+    wait_until(lambda: len(letters) == 3)
+    ended = {name: type(letter) for name, letter in letters}
+    assert ended == {"first": Embedding, "second": EngineCrashed, "third": EngineCrashed}
+    with pytest.raises(EngineCrashed, match="'toy' is broken: what runs its batches failed"):
+        loop.submit(Input((1, 2, 3), "fourth"))
+    loop.close()
+    assert told == [loop.broken]
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

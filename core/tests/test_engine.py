@@ -11,6 +11,7 @@ from enginebay_core.api import (
     Batching,
     ContextLengthExceeded,
     EngineClosed,
+    EngineCrashed,
     EngineError,
     FinishReason,
     GenerationRequest,
@@ -21,6 +22,7 @@ from enginebay_core.api import (
 )
 from enginebay_core.engine import QueueLimits, StepGenerator
 from enginebay_core.engine.loop import EngineLoop
+from enginebay_core.engine.mailbox import Mailbox, deliver
 from enginebay_core.engine.sequence import Sequence
 from enginebay_core.toy import ToyEngine
 
@@ -233,7 +235,6 @@ async def test_an_engine_that_hangs_still_lets_its_readers_go(
                 await asyncio.wait_for(each, 5)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_loop_that_fails_by_its_own_fault_leaves_nobody_waiting() -> None:
     letters: list[tuple[Any, Any]] = []
 
@@ -248,9 +249,48 @@ async def test_a_loop_that_fails_by_its_own_fault_leaves_nobody_waiting() -> Non
         if len(letters) > 1:
             break
         await asyncio.sleep(0.01)
-    assert [type(letter) for _, letter in letters] == [GenerationStep, EngineClosed]
-    with pytest.raises(EngineClosed):
+    assert [type(letter) for _, letter in letters] == [GenerationStep, EngineCrashed]
+    with pytest.raises(EngineCrashed, match="'toy' is broken"):
         loop.submit(Sequence(ask(4), "another"))
+
+
+class Odd:
+    """Nothing can be asked of it."""
+
+    __hash__ = None  # type: ignore[assignment]  # as in any class with an ``__eq__``
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("the spec is no longer what it was")
+
+
+@pytest.mark.parametrize(("field", "value"), [("batching", Odd()), ("kv_grain", "1")])
+async def test_a_fault_outside_a_step_ends_everything_and_refuses_the_rest(
+    field: str, value: object
+) -> None:
+    """One is met where rows are chosen, the other where a request is given its slot."""
+    told: list[str] = []
+    engine = ToyEngine(max_sequences=2, step_seconds=0.01)
+    loop = EngineLoop(engine, "toy", QueueLimits(), deliver, told.append)
+
+    async def read(sequence: Sequence) -> None:
+        while not sequence.finished:
+            await sequence.mailbox.next()
+
+    sequences = [Sequence(ask(n, 500), Mailbox()) for n in (4, 5, 6)]
+    readers = [asyncio.create_task(read(sequence)) for sequence in sequences]
+    for sequence in sequences[:1]:
+        loop.submit(sequence)
+    await asyncio.sleep(0.05)
+    object.__setattr__(engine.spec, field, value)
+    for sequence in sequences[1:]:
+        loop.submit(sequence)
+    ended = await asyncio.wait_for(asyncio.gather(*readers, return_exceptions=True), 5)
+    assert [type(error) for error in ended] == [EngineCrashed] * 3
+    assert str(ended[0]).startswith("backend 'toy' is broken: what runs its steps failed")
+    with pytest.raises(EngineCrashed, match="'toy' is broken"):
+        loop.submit(Sequence(ask(4), Mailbox()))
+    loop.close()
+    assert told == [loop.broken]
 
 
 async def test_those_who_leave_are_no_newcomers() -> None:

@@ -40,12 +40,19 @@ FAULTS = {
     "flood": lambda: [print("x" * 4000) for _ in range(2000)],
 }
 FIRST_IDS = {number: fault for number, fault in enumerate(FAULTS.values(), 1)}
+SPOIL = len(FAULTS) + 1
+
+class Odd:
+    def __eq__(self, other):
+        raise RuntimeError("the spec is no longer what it was")
 
 class Engine(ToyEngine):
     def forward(self, batch):
         for row in batch.rows:
             if row.start == 0 and row.ids[0] in FIRST_IDS:
                 FIRST_IDS[row.ids[0]]()
+            if row.start == 0 and row.ids[0] == SPOIL:
+                object.__setattr__(self.spec, "batching", Odd())
         return super().forward(batch)
 
 class Backend(ToyBackend):
@@ -62,7 +69,7 @@ class Backend(ToyBackend):
         object.__setattr__(engine.spec, "facts", facts)
         return engine
 """
-FAULTS = ("segfault", "exit", "kill", "hang", "hold", "raise", "leave", "flood")
+FAULTS = ("segfault", "exit", "kill", "hang", "hold", "raise", "leave", "flood", "spoil")
 PLAIN = 100
 
 

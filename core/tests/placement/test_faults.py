@@ -87,6 +87,32 @@ async def test_it_is_started_again(faulty: Path, fault: str, said: str) -> None:
     assert left_in(faulty) == []
 
 
+async def test_what_breaks_between_two_steps_is_started_again(faulty: Path) -> None:
+    """The engine's thread is gone, and the rest of its process well: it would beat for ever."""
+    with opened(options={"step_seconds": 0.01}) as model:
+        beside = asyncio.create_task(outcome(model, ask(101, max_tokens=1000)))
+        await until(lambda: model.stats.running == 1)
+        async with asyncio.timeout(10):
+            for error in (await outcome(model, asking("spoil")), await beside):
+                assert isinstance(error, EngineCrashed)
+                assert "backend 'faulty' is broken: what runs its steps failed" in str(error)
+            await until(lambda: model.restarts is not None and model.restarts() == 1)
+            assert isinstance(await answered(model, ask()), list)
+    assert left_in(faulty) == []
+
+
+async def test_what_breaks_without_a_process_has_failed(faulty: Path) -> None:
+    with opened(placement="inline") as model:
+        assert isinstance(await outcome(model, ask()), list)
+        assert model.condition().state == "ready"
+        for request in (asking("spoil"), ask()):
+            async with asyncio.timeout(10):
+                assert isinstance(await outcome(model, request), EngineCrashed)
+        reason = "backend 'faulty' is broken: what runs its steps failed"
+        assert model.condition().state == "failed"
+        assert str(model.condition().reason).startswith(reason)
+
+
 async def test_after_the_last_restart_it_has_failed(faulty: Path) -> None:
     with opened(restarts=1) as model:
         for _ in range(2):

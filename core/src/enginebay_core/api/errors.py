@@ -13,7 +13,7 @@
         - ModelNotFound
     - EngineError              the engine is at fault: 5xx
         - EngineClosed
-        - EngineCrashed        its process died or hung, with whatever ran in it
+        - EngineCrashed        it broke, or its process died or hung, with whatever ran in it
         - Overloaded           503, worth a retry
 
 Messages name the value with ``!r`` and the repair. They may reach a stranger: no paths of the
@@ -95,7 +95,9 @@ class EngineClosed(EngineError):
 
 
 class EngineCrashed(EngineError):
-    """The process that the engine ran in died, or hung and was ended; the message says which."""
+    """The engine broke, or the process that it ran in died, or hung and was ended; the message
+    says which.
+    """
 
 
 class Overloaded(EngineError):

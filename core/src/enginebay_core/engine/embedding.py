@@ -5,14 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 
-from enginebay_core.api import Embedder, EngineBayError, EngineClosed, EngineError, Overloaded
+from enginebay_core.api import (
+    Embedder,
+    EngineBayError,
+    EngineClosed,
+    EngineCrashed,
+    EngineError,
+    Overloaded,
+)
 from enginebay_core.engine.mailbox import Deliver, Embedding, Letter, deliver
 from enginebay_core.engine.queue import QueueLimits
 
@@ -38,17 +45,29 @@ class Input:
 
 
 class EmbeddingLoop:
-    """Starts its thread at once; ``close`` ends it and closes the embedder on that same thread."""
+    """Starts its thread at once; ``close`` ends it and closes the embedder on that same thread.
+
+    ``broken`` says why it ended before that, in words for everyone; None while it did not.
+    """
 
     def __init__(
-        self, embedder: Embedder, name: str, queue: QueueLimits, deliver: Deliver = deliver
+        self,
+        embedder: Embedder,
+        name: str,
+        queue: QueueLimits,
+        deliver: Deliver = deliver,
+        give_up: Callable[[str], None] = lambda why: None,
     ) -> None:
-        """Of ``queue`` the seconds count here: requests are let in elsewhere."""
+        """Of ``queue`` the seconds count here: requests are let in elsewhere. ``give_up`` is told
+        on the embedder's thread, once, that the loop is ``broken``.
+        """
         self.steps = 0
+        self.broken: str | None = None
         self._seconds = queue.seconds
         self._embedder = embedder
         self._name = name
         self._deliver = deliver
+        self._give_up = give_up
         self._waiting: dict[Input, None] = {}  # in the order in which they came
         self._running: list[Input] = []
         self._wake = threading.Condition()
@@ -65,12 +84,12 @@ class EmbeddingLoop:
         return len(self._running)
 
     def submit(self, item: Input) -> None:
-        """From any thread. Raises EngineClosed once ``close`` was called, and Overloaded when too
-        many wait.
+        """From any thread. Raises EngineClosed once ``close`` was called, EngineCrashed once the
+        loop is broken, and Overloaded when too many wait.
         """
         with self._wake:
             if self._closing:
-                raise EngineClosed(f"backend {self._name!r} is closed")
+                raise self._over(f"backend {self._name!r} is closed")
             if len(self._waiting) >= MAX_WAITING:
                 raise Overloaded(f"{MAX_WAITING} inputs wait for backend {self._name!r} already")
             self._waiting[item] = None
@@ -92,36 +111,41 @@ class EmbeddingLoop:
             self._end_all()
 
     def _run(self) -> None:
-        while self._take():
-            self._step()
-        self._end_all()
         try:
-            self._embedder.close()
-        except BaseException:  # closing goes on, whatever a plugin raises
-            log.exception("backend %r failed to close", self._name)
+            while self._sleep():
+                self._expire()
+                self._take()
+                self._step()
+        except BaseException:  # of our own too: nobody may wait for one without a thread
+            log.exception("backend %r cannot go on after %d batches", self._name, self.steps)
+            self._break("what runs its batches failed; the server's log has the reason")
+        finally:
+            self._end()
 
-    def _take(self) -> bool:
-        """Sleep until there is something to do; False when it is time to end."""
+    def _sleep(self) -> bool:
+        """Until there is something to do; False when it is time to end."""
         with self._wake:
             self._wake.wait_for(lambda: self._waiting or self._closing)
-            if self._closing:
-                return False
-            late = self._expire()
+            return not self._closing
+
+    def _expire(self) -> None:
+        """Let those go who have waited for too long; whoever is told cancels the others of its
+        request.
+        """
+        before = time.monotonic() - self._seconds
+        with self._wake:
+            late = [item for item in self._waiting if item.leads and item.since < before]
+            for item in late:
+                del self._waiting[item]
+        words = f"no room within {self._seconds:g} s: backend {self._name!r} is busy"
+        self._tell(late, [Overloaded(words) for _ in late])
+
+    def _take(self) -> None:
+        with self._wake:
             batch_ids = self._embedder.spec.batch_ids
             self._running = choose(self._waiting, batch_ids) if self._waiting else []
             for item in self._running:
                 del self._waiting[item]
-        words = f"no room within {self._seconds:g} s: backend {self._name!r} is busy"
-        self._tell(late, [Overloaded(words) for _ in late])
-        return True
-
-    def _expire(self) -> list[Input]:
-        """Those whose requests have waited for too long; whoever is told cancels the others."""
-        before = time.monotonic() - self._seconds
-        late = [item for item in self._waiting if item.leads and item.since < before]
-        for item in late:
-            del self._waiting[item]
-        return late
 
     def _step(self) -> None:
         if not self._running:
@@ -146,12 +170,35 @@ class EmbeddingLoop:
             f"backend {self._name!r} failed on this input; the server's log has the reason"
         )
 
+    def _break(self, why: str) -> None:
+        with self._wake:
+            self._closing = True
+            self.broken = why
+
+    def _over(self, closed: str) -> EngineError:
+        """What whoever comes too late, or has waited in vain, is told: why it is broken, or what
+        ``closed`` says.
+        """
+        if self.broken is None:
+            return EngineClosed(closed)
+        return EngineCrashed(f"backend {self._name!r} is broken: {self.broken}")
+
+    def _end(self) -> None:
+        self._end_all()
+        self._running = []
+        if self.broken is not None:
+            self._give_up(self.broken)  # before the embedder's end, which may hang as well
+        try:
+            self._embedder.close()
+        except BaseException:  # closing goes on, whatever a plugin raises
+            log.exception("backend %r failed to close", self._name)
+
     def _end_all(self) -> None:
         with self._wake:
             ended = [*self._running, *self._waiting]
             self._waiting.clear()
         words = f"backend {self._name!r} was closed before this request was done"
-        self._tell(ended, [EngineClosed(words) for _ in ended])
+        self._tell(ended, [self._over(words) for _ in ended])
 
     def _tell(self, items: Iterable[Input], letters: Iterable[Letter]) -> None:
         mailboxes = [item.mailbox for item in items]

@@ -121,6 +121,11 @@ class InlineEmbeddings(Embeddings):
         """Inputs that are being computed; an instant's value."""
         return self._loop.running
 
+    @property
+    def broken(self) -> str | None:
+        """Why it can embed nothing any more, in words for everyone; None while it can."""
+        return self._loop.broken
+
     def close(self) -> None:
         self._loop.close()
 

@@ -73,6 +73,11 @@ class StepGenerator:
     def stats(self) -> EngineStats:
         return self._loop.scheduler.stats
 
+    @property
+    def broken(self) -> str | None:
+        """Why it can run nothing any more, in words for everyone; None while it can."""
+        return self._loop.broken
+
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationStep, None]:
         await check_request(request, self._limits, self._check_grammar)
         matcher = None if request.grammar is None else await self._match(request)

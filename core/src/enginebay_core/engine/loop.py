@@ -7,9 +7,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
-from enginebay_core.api import EngineBayError, EngineClosed, EngineError, Overloaded, StepEngine
+from enginebay_core.api import (
+    EngineBayError,
+    EngineClosed,
+    EngineCrashed,
+    EngineError,
+    Overloaded,
+    StepEngine,
+)
 from enginebay_core.engine.mailbox import Deliver, deliver
 from enginebay_core.engine.queue import QueueLimits
 from enginebay_core.engine.scheduler import Plan, Scheduler
@@ -24,17 +32,29 @@ LONGEST_BURST = 10
 
 
 class EngineLoop:
-    """Starts its thread at once; ``close`` ends it and closes the engine on that same thread."""
+    """Starts its thread at once; ``close`` ends it and closes the engine on that same thread.
+
+    ``broken`` says why it ended before that, in words for everyone; None while it did not.
+    """
 
     def __init__(
-        self, engine: StepEngine, name: str, queue: QueueLimits, deliver: Deliver = deliver
+        self,
+        engine: StepEngine,
+        name: str,
+        queue: QueueLimits,
+        deliver: Deliver = deliver,
+        give_up: Callable[[str], None] = lambda why: None,
     ) -> None:
+        """``give_up`` is told on the engine's thread, once, that the loop is ``broken``."""
         self.steps = 0
+        self.broken: str | None = None
         self.scheduler = Scheduler(engine.spec)
         self._engine = engine
         self._name = name
         self._queue = queue
         self._deliver = deliver
+        self._give_up = give_up
+        self._open: set[Sequence] = set()  # all that have a reader, whatever else knows them
         self._inbox: deque[Callable[[], None]] = deque()
         self._arriving = 0  # sequences in the inbox
         self._wake = threading.Condition()
@@ -43,14 +63,15 @@ class EngineLoop:
         self._thread.start()
 
     def submit(self, sequence: Sequence) -> None:
-        """From any thread. Raises EngineClosed once ``close`` was called, and Overloaded when
-        the queue is full.
+        """From any thread. Raises EngineClosed once ``close`` was called, EngineCrashed once the
+        loop is broken, and Overloaded when the queue is full.
         """
         with self._wake:
             if self._closing:
-                raise EngineClosed(f"backend {self._name!r} is closed")
+                raise self._over(f"backend {self._name!r} is closed")
             self._refuse_when_full()
             self._arriving += 1
+            self._open.add(sequence)
             self._inbox.append(partial(self._admit, sequence))
             self._wake.notify()
 
@@ -66,7 +87,12 @@ class EngineLoop:
 
     def cancel(self, sequence: Sequence) -> None:
         """From any thread: drop the sequence before the next step."""
-        self.call(partial(self.scheduler.drop, sequence))
+        self.call(partial(self.drop, sequence))
+
+    def drop(self, sequence: Sequence) -> None:
+        """On the engine's thread."""
+        self._open.discard(sequence)
+        self.scheduler.drop(sequence)
 
     def call(self, work: Callable[[], None]) -> None:
         """From any thread: run ``work`` on the engine's, before the next step."""
@@ -91,7 +117,10 @@ class EngineLoop:
             while self._drain_inbox():
                 self._expire()
                 self._step()
-        finally:  # after a fault of our own too: nobody may wait for an engine without a thread
+        except BaseException:  # of our own too: nobody may wait for an engine without a thread
+            log.exception("backend %r cannot go on after step %d", self._name, self.steps)
+            self._break("what runs its steps failed; the server's log has the reason")
+        finally:
             self._end()
 
     def _drain_inbox(self) -> bool:
@@ -132,6 +161,7 @@ class EngineLoop:
             log.exception("backend %r failed in step %d", self._name, self.steps)
             self._fail(plan)
         else:
+            self._open.difference_update(sequence for sequence, _ in steps if sequence.finished)
             self._deliver((sequence.mailbox, step) for sequence, step in steps)
 
     def _fail(self, plan: Plan) -> None:
@@ -144,20 +174,39 @@ class EngineLoop:
         message = f"no room within {self._queue.seconds:g} s: backend {self._name!r} is busy"
         self._end_sequences(late, Overloaded, message)
 
+    def _break(self, why: str) -> None:
+        with self._wake:
+            self._closing = True
+            self.broken = why
+
+    def _over(self, closed: str) -> EngineError:
+        """What whoever comes too late, or has waited in vain, is told: why it is broken, or what
+        ``closed`` says.
+        """
+        if self.broken is None:
+            return EngineClosed(closed)
+        return EngineCrashed(f"backend {self._name!r} is broken: {self.broken}")
+
     def _end(self) -> None:
         with self._wake:
             self._closing = True
         self._end_all()
+        if self.broken is not None:
+            self._give_up(self.broken)  # before the engine's end, which may hang as well
         try:
             self._engine.close()
         except BaseException:  # closing goes on, whatever a plugin raises
             log.exception("backend %r failed to close", self._name)
 
     def _end_all(self) -> None:
+        """Those too who came while a step hung, or whom the fault made the scheduler forget."""
         with self._wake:
-            self._empty_inbox()  # who came while a step hung is there, not in the scheduler
+            self._inbox.clear()
+            ended = list(self._open)
+        with suppress(Exception):  # it may be what is broken
+            self.scheduler.drain()
         message = f"backend {self._name!r} was closed before this request was done"
-        self._end_sequences(self.scheduler.drain(), EngineClosed, message)
+        self._end_sequences(ended, self._over, message)
 
     def _end_sequences(
         self, sequences: Iterable[Sequence], error: Callable[[str], EngineBayError], message: str
@@ -165,6 +214,7 @@ class EngineLoop:
         """Each reader gets an exception of its own: a shared one would grow its traceback."""
         letters = []
         for sequence in sequences:
+            self._open.discard(sequence)
             sequence.finished = True
             letters.append((sequence.mailbox, error(message)))
         self._deliver(letters)

@@ -10,7 +10,7 @@ from enginebay_core.engine import CheckedGenerator, InlineEmbeddings, QueueLimit
 from enginebay_core.placement.checkpoint import read_checkpoint
 from enginebay_core.placement.identity import identify
 from enginebay_core.placement.loading import capabilities_of, load_engine, require_engine
-from enginebay_core.placement.running import RunningModel
+from enginebay_core.placement.running import READY, Condition, RunningModel
 from enginebay_core.plugins import backend_versions, load_backend, load_tokenizer, resolve_model
 from enginebay_core.text import probe_template, spell_vocabulary
 
@@ -42,7 +42,17 @@ def open_inline(name: str, config: ModelConfig, progress: Progress) -> RunningMo
             versions=backend_versions(config.backend),
             facts=generator.limits.facts,
         ),
+        condition=partial(condition_of, generator, config.backend),
     )
+
+
+def condition_of(generator: Generator, backend: str) -> Condition:
+    """There is no process to start again: what is broken stays so. An engine with a scheduler of
+    its own has no way to say that it is.
+    """
+    if not isinstance(generator, StepGenerator | InlineEmbeddings) or generator.broken is None:
+        return READY
+    return Condition("failed", f"backend {backend!r} is broken: {generator.broken}")
 
 
 def make_generator(

@@ -27,11 +27,6 @@ class Condition:
 READY: Final = Condition("ready")
 
 
-def always_ready() -> Condition:
-    """An engine in this very process."""
-    return READY
-
-
 @dataclass(frozen=True)
 class RunningModel:
     """Everything the server composes for one model. Whoever opened it closes it.
@@ -52,7 +47,7 @@ class RunningModel:
     defaults: Defaults
     stop_ids: frozenset[int]
     identity: Identity
-    condition: Callable[[], Condition] = always_ready
+    condition: Callable[[], Condition]
     restarts: Callable[[], int] | None = None
 
     @property

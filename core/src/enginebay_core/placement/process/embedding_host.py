@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from functools import partial
 
 from enginebay_core.api import (
     Embedder,
@@ -16,7 +17,7 @@ from enginebay_core.engine import QueueLimits
 from enginebay_core.engine.embedding import EmbeddingLoop, Input
 from enginebay_core.engine.mailbox import Embedding, Letter
 from enginebay_core.placement.process import wire
-from enginebay_core.placement.process.hosts import Report, send_or_end
+from enginebay_core.placement.process.hosts import Report, give_up, send_or_end
 
 
 class EmbeddingHost:
@@ -27,7 +28,9 @@ class EmbeddingHost:
         self._lock = threading.Lock()
         self._name = name
         self._report = report
-        self._loop = EmbeddingLoop(embedder, name, queue, self._deliver)
+        self._loop = EmbeddingLoop(
+            embedder, name, queue, self._deliver, partial(give_up, report, name)
+        )
 
     def embed(self, number: int, ids: tuple[int, ...], *, leads: bool) -> None:
         item = Input(ids, number, leads)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from enginebay_core.api import (
     EngineBayError,
+    EngineCrashed,
     EngineError,
     EngineStats,
     GenerationRequest,
@@ -36,13 +37,18 @@ Report = Callable[[wire.Report], object]
 log = logging.getLogger(__name__)
 
 
-def send_or_end(report: Report, batch: wire.Batch, name: str) -> None:
+def send_or_end(report: Report, message: wire.Report, name: str) -> None:
     """What cannot be sent ends this process: somebody waits for it, who would wait for ever."""
     try:
-        report(batch)
+        report(message)
     except Exception:
         log.exception("what backend %r made cannot be sent", name)
         os._exit(1)
+
+
+def give_up(report: Report, name: str, why: str) -> None:
+    """The engine is of no more use: the server ends this process, and starts another."""
+    send_or_end(report, wire.Failed(wire.fault_of(EngineCrashed(why))), name)
 
 
 class Host(Protocol):
@@ -85,7 +91,7 @@ class StepHost:
         self._name = name
         self._report = report
         self._compiler = GrammarCompiler(self._ask_spelling, grammars)
-        self._loop = EngineLoop(engine, name, queue, self._deliver)
+        self._loop = EngineLoop(engine, name, queue, self._deliver, partial(give_up, report, name))
 
     def start(self, number: int, request: GenerationRequest) -> None:
         if request.grammar is None:
@@ -141,7 +147,7 @@ class StepHost:
 
     def _drop(self, number: int, sequence: Sequence | None) -> None:
         if sequence is not None:
-            self._loop.scheduler.drop(sequence)
+            self._loop.drop(sequence)
         self._report(wire.Batch(self.work(), [], gone=[number]))
 
     def _deliver(self, letters: Iterable[tuple[int, Letter]]) -> None:

@@ -153,7 +153,9 @@ class Supervisor:
             self._end_open(lambda: EngineClosed(f"backend {self._name!r} was closed"))
 
     def _watch(self) -> str:
-        """Serve until the child has died or hangs; returns which, and why. At once when closing."""
+        """Serve until the child has died, hangs or gives up; returns which, and why. At once when
+        closing.
+        """
         stall = Stall(self._launch.deadlines)
         worker = self._started.worker
         while not self._closing.is_set():
@@ -163,6 +165,8 @@ class Supervisor:
                 log.exception("%s: the process of backend %r is not understood", *self._names)
                 return "sent what is no message"
             for report in reports:
+                if isinstance(report, wire.Failed):
+                    return f"gave up: {report.fault.text}"
                 self._take(report, stall)
             if reports:
                 continue

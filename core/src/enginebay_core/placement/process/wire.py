@@ -135,7 +135,9 @@ class Loaded(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """What was asked for last cannot be done; the process ends."""
+    """What was asked for last cannot be done, or, once loaded, nothing can be done any more; the
+    process ends, or is to be ended.
+    """
 
     fault: Fault
 
