@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from enginebay_core.api import EngineCrashed, Overloaded
@@ -87,6 +89,24 @@ def test_a_fault_outside_a_batch_ends_everything_and_refuses_the_rest() -> None:
         loop.submit(Input((1, 2, 3), "fourth"))
     loop.close()
     assert told == [loop.broken]
+
+
+@pytest.mark.parametrize(("count", "broken"), [(1, False), (3, True)])
+def test_an_embedder_that_fails_every_input_is_broken(count: int, broken: bool) -> None:
+    """``count`` different inputs, each more than once."""
+    letters: list[tuple[Any, Letter]] = []
+    loop = EmbeddingLoop(Failing(), "toy", QueueLimits(), letters.extend)
+    for number in range(6):
+        with suppress(EngineCrashed):
+            loop.submit(Input((number % count, 2), number))
+        wait_until(lambda number=number: len(letters) > number or loop.broken is not None)  # type: ignore[misc]
+    loop.close()
+    assert (loop.broken is not None) == broken
+
+
+class Failing(ToyEmbedder):
+    def embed(self, inputs: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

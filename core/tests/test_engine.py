@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from enginebay_core.api import (
@@ -19,6 +21,7 @@ from enginebay_core.api import (
     Overloaded,
     RequestError,
     SamplingParams,
+    StepBatch,
 )
 from enginebay_core.engine import QueueLimits, StepGenerator
 from enginebay_core.engine.loop import EngineLoop
@@ -190,6 +193,45 @@ async def test_a_failing_step_ends_its_requests_and_no_others() -> None:
                     pass
         assert len(await waiting) == 5
         await settle(generator)
+
+
+class Sick(ToyEngine):
+    """Fails on each prompt of 13 ids, and when ``well`` is False on everything."""
+
+    well = True
+
+    def forward(self, batch: StepBatch) -> npt.NDArray[np.float32]:
+        if not self.well or any(len(row.ids) == 13 for row in batch.rows):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return super().forward(batch)
+
+
+async def test_an_engine_that_fails_every_request_is_broken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = Sick(max_sequences=2, step_seconds=0.01)
+    generator = StepGenerator(engine, "toy")
+    running = asyncio.create_task(ids_of(generator, ask(4, 500)))
+    await asyncio.sleep(0.05)
+    engine.well = False
+    for asked in (running, ids_of(generator, ask(5)), ids_of(generator, ask(6))):
+        with pytest.raises(EngineError, match="failed on this request"):
+            await asked
+    await asyncio.to_thread(generator.close)
+    reason = "backend 'toy' is broken: 3 steps failed in a row, each with other requests"
+    with pytest.raises(EngineCrashed, match=reason):
+        await ids_of(generator, ask(7))
+    assert sum(reason in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_request_that_fails_again_and_again_breaks_no_engine() -> None:
+    generator = StepGenerator(Sick(), "toy")
+    for _ in range(10):
+        with pytest.raises(EngineError, match="failed on this request"):
+            await ids_of(generator, ask(13))
+    assert len(await ids_of(generator, ask(4, 5))) == 5
+    assert generator.broken is None
+    generator.close()
 
 
 async def test_a_full_queue_refuses_at_once() -> None:

@@ -13,18 +13,20 @@ from typing import Any
 from enginebay_core.api import GenerationRequest, GenerationStep, Overloaded, SamplingParams
 from enginebay_core.config import ModelConfig
 from enginebay_core.placement import RunningModel, open_model
+from enginebay_core.placement.process.embeddings import ProcessEmbeddings
 from enginebay_core.placement.process.generator import ProcessGenerator
 
 CODE = """
 import ctypes, logging, os, signal, subprocess, sys, time
-from enginebay_core.api import step_capabilities
-from enginebay_core.toy import ToyBackend, ToyEngine, ToyOptions
+from enginebay_core.api import FinishReason, GenerationStep, Limits, step_capabilities
+from enginebay_core.toy import ToyBackend, ToyEmbedder, ToyEngine, ToyOptions
 
 log = logging.getLogger(__name__)
 
 class Options(ToyOptions):
     at_load: str = ""
     grandchild: bool = False
+    kind: str = "steps"
 
 def hold_the_interpreter():
     ctypes.PyDLL(None).sleep(1000)
@@ -40,20 +42,48 @@ FAULTS = {
     "flood": lambda: [print("x" * 4000) for _ in range(2000)],
 }
 FIRST_IDS = {number: fault for number, fault in enumerate(FAULTS.values(), 1)}
-SPOIL = len(FAULTS) + 1
+SPOIL, SICKEN = len(FAULTS) + 1, len(FAULTS) + 2
+FIRST_RAISE = 1 + list(FAULTS).index("raise")
 
 class Odd:
     def __eq__(self, other):
         raise RuntimeError("the spec is no longer what it was")
 
 class Engine(ToyEngine):
+    sick = False
+
     def forward(self, batch):
         for row in batch.rows:
             if row.start == 0 and row.ids[0] in FIRST_IDS:
                 FIRST_IDS[row.ids[0]]()
             if row.start == 0 and row.ids[0] == SPOIL:
                 object.__setattr__(self.spec, "batching", Odd())
+            self.sick |= row.start == 0 and row.ids[0] == SICKEN
+        if self.sick:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         return super().forward(batch)
+
+class Own:
+    def __init__(self, engine):
+        self.limits, self._engine, self._sick = Limits(259, 128), engine, False
+
+    async def generate(self, request):
+        self._sick |= request.prompt[0] == SICKEN
+        if self._sick or request.prompt[0] == FIRST_RAISE:
+            1 / 0
+        yield GenerationStep(request.prompt, FinishReason.LENGTH)
+
+    def close(self):
+        self._engine.close()
+
+class Embeds(ToyEmbedder):
+    sick = False
+
+    def embed(self, inputs):
+        self.sick |= any(ids[0] == SICKEN for ids in inputs)
+        if self.sick or any(ids[0] == FIRST_RAISE for ids in inputs):
+            1 / 0
+        return super().embed(inputs)
 
 class Backend(ToyBackend):
     options = Options
@@ -65,11 +95,18 @@ class Backend(ToyBackend):
         if options.at_load:
             FAULTS[options.at_load]()
         engine = Engine(max_sequences=options.max_sequences, step_seconds=options.step_seconds)
+        if options.kind == "own":
+            return Own(engine)
+        if options.kind == "embedder":
+            return Embeds()
         facts = {name: os.environ.get(name, "") for name in ("SECRET", "PASSED", "OMP_NUM_THREADS")}
         object.__setattr__(engine.spec, "facts", facts)
         return engine
 """
-FAULTS = ("segfault", "exit", "kill", "hang", "hold", "raise", "leave", "flood", "spoil")
+FAULTS = (
+    *("segfault", "exit", "kill", "hang", "hold", "raise", "leave", "flood"),
+    *("spoil", "sicken"),
+)
 PLAIN = 100
 
 
@@ -104,11 +141,17 @@ async def steps_of(model: RunningModel, request: GenerationRequest) -> list[Gene
 
 
 async def outcome(model: RunningModel, request: GenerationRequest) -> object:
-    return await outcome_of(model.generator.generate(request))
+    """The ids, or the vectors of the prompt, or what was raised."""
+    if model.embeddings is None:
+        return await outcome_of(model.generator.generate(request))
+    try:
+        return await model.embeddings.embed([request.prompt])
+    except Exception as error:
+        return error
 
 
 async def outcome_of(steps: AsyncGenerator[GenerationStep, None]) -> object:
-    """The ids, or what was raised."""
+    """The same of a generator's steps."""
     try:
         return [token async for step in steps for token in step.ids]
     except Exception as error:
@@ -126,7 +169,7 @@ async def answered(model: RunningModel, request: GenerationRequest, seconds: flo
 
 
 def pid_of(model: RunningModel) -> int:
-    assert isinstance(model.generator, ProcessGenerator)
+    assert isinstance(model.generator, ProcessGenerator | ProcessEmbeddings)
     return model.generator.supervisor.pid
 
 

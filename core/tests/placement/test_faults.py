@@ -17,6 +17,7 @@ import pytest
 from enginebay_core.api import (
     ConfigError,
     EngineCrashed,
+    EngineError,
     GenerationStep,
     ModelError,
     Overloaded,
@@ -111,6 +112,40 @@ async def test_what_breaks_without_a_process_has_failed(faulty: Path) -> None:
         reason = "backend 'faulty' is broken: what runs its steps failed"
         assert model.condition().state == "failed"
         assert str(model.condition().reason).startswith(reason)
+
+
+@pytest.mark.parametrize("kind", ["steps", "own", "embedder"])
+async def test_an_engine_that_fails_every_request_is_started_again(faulty: Path, kind: str) -> None:
+    """As after a sticky error of CUDA, with which the process itself lives on."""
+    with opened(options={"kind": kind}) as model:
+        assert isinstance(await outcome(model, ask()), list)
+        for request in (asking("sicken"), ask(101), ask(102)):
+            error = await outcome(model, request)
+            assert type(error) is EngineError
+            assert "failed on this" in str(error)
+        await until(lambda: model.restarts is not None and model.restarts() == 1)
+        assert isinstance(await answered(model, ask()), list)
+    assert left_in(faulty) == []
+
+
+async def test_its_reason_is_told_once_it_has_failed(faulty: Path) -> None:
+    with opened(restarts=0) as model:
+        for request in (asking("sicken"), ask(101), ask(102)):
+            assert isinstance(await outcome(model, request), EngineError)
+        await until(lambda: model.condition().state == "failed")
+        assert str(model.condition().reason).startswith(
+            "the process of backend 'faulty' gave up: 3 steps failed in a row"
+        )
+
+
+@pytest.mark.parametrize("kind", ["steps", "own", "embedder"])
+async def test_one_request_that_always_fails_costs_no_process(faulty: Path, kind: str) -> None:
+    with opened(options={"kind": kind}) as model:
+        pid = pid_of(model)
+        for _ in range(8):
+            assert type(await outcome(model, asking("raise"))) is EngineError
+        assert isinstance(await outcome(model, ask()), list)
+        assert pid_of(model) == pid
 
 
 async def test_after_the_last_restart_it_has_failed(faulty: Path) -> None:

@@ -20,6 +20,7 @@ from enginebay_core.api import (
     EngineError,
     Overloaded,
 )
+from enginebay_core.engine.failures import Failures
 from enginebay_core.engine.mailbox import Deliver, Embedding, Letter, deliver
 from enginebay_core.engine.queue import QueueLimits
 
@@ -68,6 +69,7 @@ class EmbeddingLoop:
         self._name = name
         self._deliver = deliver
         self._give_up = give_up
+        self._failures = Failures()
         self._waiting: dict[Input, None] = {}  # in the order in which they came
         self._running: list[Input] = []
         self._wake = threading.Condition()
@@ -161,9 +163,15 @@ class EmbeddingLoop:
         except BaseException:  # a plugin may raise anything, SystemExit too: these inputs fail
             log.exception("backend %r failed on %d inputs", self._name, len(inputs))
             letters = [self._failed() for _ in inputs]
+            why = self._failures.failed(inputs)
+        else:
+            self._failures.good()
+            why = None
         done, self._running = self._running, []
         self.steps += 1
         self._tell(done, letters)
+        if why is not None:
+            self._break(why)
 
     def _failed(self) -> EngineBayError:
         return EngineError(
@@ -171,6 +179,7 @@ class EmbeddingLoop:
         )
 
     def _break(self, why: str) -> None:
+        log.error("backend %r is broken: %s", self._name, why)
         with self._wake:
             self._closing = True
             self.broken = why

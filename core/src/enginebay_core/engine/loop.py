@@ -18,6 +18,7 @@ from enginebay_core.api import (
     Overloaded,
     StepEngine,
 )
+from enginebay_core.engine.failures import Failures
 from enginebay_core.engine.mailbox import Deliver, deliver
 from enginebay_core.engine.queue import QueueLimits
 from enginebay_core.engine.scheduler import Plan, Scheduler
@@ -54,6 +55,7 @@ class EngineLoop:
         self._queue = queue
         self._deliver = deliver
         self._give_up = give_up
+        self._failures = Failures()
         self._open: set[Sequence] = set()  # all that have a reader, whatever else knows them
         self._inbox: deque[Callable[[], None]] = deque()
         self._arriving = 0  # sequences in the inbox
@@ -161,12 +163,17 @@ class EngineLoop:
             log.exception("backend %r failed in step %d", self._name, self.steps)
             self._fail(plan)
         else:
+            if plan.sampled:  # without, the half of an engine that is broken may not have run
+                self._failures.good()
             self._open.difference_update(sequence for sequence, _ in steps if sequence.finished)
             self._deliver((sequence.mailbox, step) for sequence, step in steps)
 
     def _fail(self, plan: Plan) -> None:
         message = f"backend {self._name!r} failed on this request; the server's log has the reason"
         self._end_sequences(self.scheduler.fail(plan), EngineError, message)
+        why = self._failures.failed(sequence.request.prompt for sequence in plan.sequences)
+        if why is not None:
+            self._break(why)
 
     def _expire(self) -> None:
         """Let those go who have waited for a slot for too long."""
@@ -175,6 +182,7 @@ class EngineLoop:
         self._end_sequences(late, Overloaded, message)
 
     def _break(self, why: str) -> None:
+        log.error("backend %r is broken: %s", self._name, why)
         with self._wake:
             self._closing = True
             self.broken = why

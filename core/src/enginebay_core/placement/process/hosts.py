@@ -13,17 +13,20 @@ from typing import Protocol, TypeVar
 
 from enginebay_core.api import (
     EngineBayError,
+    EngineClosed,
     EngineCrashed,
     EngineError,
     EngineStats,
     GenerationRequest,
     GenerationStep,
     Generator,
+    Overloaded,
     StepCounter,
     StepEngine,
 )
 from enginebay_core.engine import QueueLimits
 from enginebay_core.engine.check import stats_of
+from enginebay_core.engine.failures import Failures
 from enginebay_core.engine.loop import EngineLoop
 from enginebay_core.engine.mailbox import Letter
 from enginebay_core.engine.sequence import Sequence
@@ -169,6 +172,7 @@ class StepHost:
 class GeneratorHost:
     """An engine with a scheduler of its own, on an event loop of its own. What its iterators
     bring in one turn of that loop is one report, and one step unless the engine counts its own.
+    When it fails on too many requests in a row the host gives up.
     """
 
     def __init__(self, generator: Generator, name: str, report: Report) -> None:
@@ -181,6 +185,8 @@ class GeneratorHost:
         self._told: list[tuple[int, GenerationStep]] = []
         self._ended: list[tuple[int, wire.Fault]] = []
         self._gone: list[int] = []
+        self._failed: list[tuple[int, ...]] = []  # the prompts of this turn
+        self._failures = Failures()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"generator-{name}", daemon=True)
         self._thread.start()
@@ -244,10 +250,17 @@ class GeneratorHost:
         except asyncio.CancelledError:
             return  # who cancelled is told once the task is done
         except EngineBayError as error:
-            self._note(self._ended, (number, wire.fault_of(error)))
+            self._fail(number, request, error)
         except BaseException:  # a plugin may raise anything, SystemExit too: its request fails
             log.exception("backend %r failed", self._name)
-            self._note(self._ended, (number, self._failed()))
+            message = "failed on this request; the server's log has the reason"
+            self._fail(number, request, EngineError(f"backend {self._name!r} {message}"))
+
+    def _fail(self, number: int, request: GenerationRequest, error: EngineBayError) -> None:
+        harmless = isinstance(error, Overloaded | EngineClosed)
+        if isinstance(error, EngineError) and not harmless:
+            self._failed.append(request.prompt)
+        self._note(self._ended, (number, wire.fault_of(error)))
 
     def _note(self, where: list[NotedT], what: NotedT) -> None:
         if not (self._told or self._ended or self._gone):
@@ -259,10 +272,11 @@ class GeneratorHost:
         batch = wire.Batch(self.work(), self._told, self._ended, self._gone)
         self._told, self._ended, self._gone = [], [], []
         send_or_end(self._report, batch, self._name)
+        self._judge(good=bool(batch.steps))
 
-    def _failed(self) -> wire.Fault:
-        return wire.fault_of(
-            EngineError(
-                f"backend {self._name!r} failed on this request; the server's log has the reason"
-            )
-        )
+    def _judge(self, *, good: bool) -> None:
+        failed, self._failed = self._failed, []
+        if good:
+            self._failures.good()
+        elif failed and (why := self._failures.failed(failed)):
+            give_up(self._report, self._name, why)
