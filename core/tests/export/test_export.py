@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -132,26 +135,72 @@ def test_a_failure_crosses_the_process_and_leaves_nothing(
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize(
-    ("file", "change", "words"),
-    [
-        ("graph.json", b"[]", "'graph.json' in the export .* is not the file that passed"),
-        ("large.bin", None, "lacks 'large.bin'"),
-        ("enginebay-export.json", b'{"format": "copy"}', r"cannot be used \(precision: Field"),
-        ("enginebay-export.json", b"{", "cannot be used"),
-    ],
-)
+DAMAGE = [
+    ("graph.json", b"[]", "'graph.json' in the export .* is not the file that passed"),
+    ("large.bin", None, "lacks 'large.bin'"),
+    ("enginebay-export.json", b'{"format": "copy"}', r"cannot be used \(precision: Field"),
+    ("enginebay-export.json", b"{", "cannot be used"),
+]
+
+
+def damage(directory: Path, file: str, change: bytes | None) -> None:
+    if change is None:
+        (directory / file).unlink()
+    else:
+        (directory / file).write_bytes(change)
+
+
+@pytest.mark.parametrize(("file", "change", "words"), DAMAGE)
 def test_files_that_did_not_pass_are_not_opened(
     checkpoint: Checkpoint, tmp_path: Path, file: str, change: bytes | None, words: str
 ) -> None:
     out = tmp_path / "out"
     export_model(checkpoint(), "copy", out, quiet)
-    if change is None:
-        (out / file).unlink()
-    else:
-        (out / file).write_bytes(change)
+    damage(out, file, change)
     with pytest.raises(ModelError, match=words):
         exported(out, "copy", None, quiet)
+
+
+@pytest.mark.parametrize("case", [*DAMAGE, ("enginebay-export.json", None, "has no enginebay")])
+def test_one_in_the_cache_that_is_damaged_is_made_again(
+    checkpoint: Checkpoint,
+    count: Count,
+    caplog: pytest.LogCaptureFixture,
+    case: tuple[str, bytes | None, str],
+) -> None:
+    file, change, words = case
+    model = checkpoint()
+    made = exported(model, "copy", None, quiet)
+    damage(made, file, change)
+    assert exported(model, "copy", None, quiet) == made
+    assert exported(made, "copy", None, quiet) == made
+    (record,) = caplog.records
+    assert re.search(f"damaged export, which is made again now: .*{words}", record.getMessage())
+    assert [path.name for path in made.parent.iterdir()] == [made.name]
+    assert exported(model, "copy", None, quiet) == made
+    assert count() == 2
+
+
+def test_two_who_find_a_damaged_one_make_one(checkpoint: Checkpoint, count: Count) -> None:
+    model = checkpoint(seconds=1)
+    made = exported(model, "copy", None, quiet)
+    damage(made, "graph.json", b"[]")
+    with ThreadPoolExecutor() as threads:
+        found = [threads.submit(exported, model, "copy", None, quiet) for _ in range(3)]
+    assert [one.result() for one in found] == [made] * 3
+    assert count() == 2
+
+
+def test_a_damaged_one_that_cannot_be_thrown_away_is_named(
+    checkpoint: Checkpoint, cache: Path
+) -> None:
+    model = checkpoint()
+    made = exported(model, "copy", None, quiet)
+    damage(made, "graph.json", b"[]")
+    shutil.rmtree(cache / "locks")
+    (cache / "locks").write_text("no lock can be made")  # as where nothing may be written
+    with pytest.raises(ModelError, match=r"'graph\.json' in the export .* is not the file"):
+        exported(model, "copy", None, quiet)
 
 
 def test_an_export_for_another_backend_or_precision_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from enginebay_core.export.manifest import (
     record_files,
     write_manifest,
 )
-from enginebay_core.export.place import cache_root, is_made, publish
+from enginebay_core.export.place import WAITING, cache_root, discard, is_made, locked, publish
 from enginebay_core.export.reference import ask_reference
 from enginebay_core.export.worker import run_apart
 
@@ -37,6 +38,8 @@ WORDS: Final = (
     "added_tokens.json",
 )
 """The companions that an engine may read its tokens' spelling from, for grammars."""
+
+log = logging.getLogger(__name__)
 
 
 def export_model(
@@ -64,17 +67,49 @@ def exported(model: Path, format_: str, precision: str | None, progress: Progres
     """The directory of an export of ``model``: itself where it is one, else one in the cache,
     which a process of its own makes now if this content was never exported so.
 
-    Raises GateClosed, or another ModelError, also when files are no longer those that passed.
+    Raises GateClosed, or another ModelError, also when ``model`` has files that are no longer
+    those that passed.
     """
-    directory = model
-    if not is_export(model):
-        exporter = load_exporter(format_)
-        precision = choose_precision(exporter, format_, precision)
-        directory = cache_place(model, format_, precision, exporter, progress)
-        if not is_made(directory):
-            run_apart((model, format_, precision, directory), progress)
-    check_export(directory, format_, precision)
+    if is_export(model):
+        check_export(model, format_, precision)
+        return model
+    exporter = load_exporter(format_)
+    precision = choose_precision(exporter, format_, precision)
+    directory = cache_place(model, format_, precision, exporter, progress)
+    if not cached(directory, format_, precision, progress):
+        run_apart((model, format_, precision, directory), progress)
+        check_export(directory, format_, precision)
     return directory
+
+
+def cached(directory: Path, format_: str, precision: str, progress: Progress) -> bool:
+    """Whether it lies in the cache as it passed. One that is damaged is thrown away: nobody named
+    it, and it can be made again.
+    """
+    if not is_made(directory):
+        return False
+    try:
+        check_export(directory, format_, precision)
+    except ModelError as damage:
+        try:
+            return _replaced(directory, format_, precision, progress)
+        except OSError:  # a cache that may be read alone
+            raise damage from None
+    return True
+
+
+def _replaced(directory: Path, format_: str, precision: str, progress: Progress) -> bool:
+    """Whether another process has made a good one meanwhile; if not, the damaged one is gone."""
+    with locked(directory, progress, WAITING):
+        if not is_made(directory):
+            return False
+        try:
+            check_export(directory, format_, precision)
+        except ModelError as damage:
+            log.warning("the cache has a damaged export, which is made again now: %s", damage)
+            discard(directory)
+            return False
+    return True
 
 
 def make(

@@ -74,6 +74,13 @@ def remove_leftovers(target: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def discard(target: Path) -> None:
+    """Whoever looks finds it whole or not at all; call with the lock held."""
+    aside = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
+    target.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def sync_tree(directory: Path) -> None:
     """To the disk, files before the directories that name them."""
     for folder, _, files in os.walk(directory, topdown=False):
