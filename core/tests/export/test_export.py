@@ -249,3 +249,31 @@ def test_one_killed_half_way_leaves_no_export_and_no_lock(
     assert count() == 2
     assert [path.name for path in target.parent.iterdir()] == ["out"]
     exported(target, "copy", None, quiet)
+
+
+def test_what_was_killed_under_another_key_is_removed_and_what_lives_is_not(
+    checkpoint: Checkpoint, cache: Path
+) -> None:
+    exports = cache / "exports"
+    children = []
+    for name in ("dead", "living"):
+        children.append(start(checkpoint(name, seconds=60), exports / name))
+        wait_for(lambda name=name: list(exports.glob(f".{name}.partial.*/large.bin")))  # type: ignore[misc]
+    dead, living = children
+    try:
+        dead.kill()
+        dead.wait()
+        made = exported(checkpoint(seconds=0), "copy", None, quiet)
+        (left,) = {path.name for path in exports.iterdir()} - {made.name}
+        assert left.startswith(".living.partial.")
+        assert living.poll() is None
+    finally:
+        living.kill()
+        living.wait()
+
+
+def test_outside_the_cache_no_other_name_is_touched(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    theirs = tmp_path / ".their.partial.work"
+    theirs.mkdir()
+    export_model(checkpoint(), "copy", tmp_path / "out", quiet)
+    assert theirs.exists()

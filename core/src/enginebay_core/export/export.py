@@ -23,7 +23,7 @@ from enginebay_core.export.manifest import (
     record_files,
     write_manifest,
 )
-from enginebay_core.export.place import WAITING, cache_root, discard, is_made, locked, publish
+from enginebay_core.export.place import WAITING, discard, exports_root, is_made, locked, publish
 from enginebay_core.export.reference import ask_reference
 from enginebay_core.export.worker import run_apart
 
@@ -145,7 +145,7 @@ def cache_place(
     words = {name: remembered_hash(model / name) for name in WORDS if (model / name).is_file()}
     made_of = [fingerprint(model, progress), words, dict(exporter.versions(model))]
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-    return cache_root() / "exports" / f"{format_}-{precision}-{key[:32]}"
+    return exports_root() / f"{format_}-{precision}-{key[:32]}"
 
 
 def check_export(directory: Path, format_: str, precision: str | None) -> None:

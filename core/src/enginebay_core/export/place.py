@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from enginebay_core.api import Progress
 
 POLL_SECONDS: Final = 0.2
+PARTIAL: Final = ".partial."
 WAITING: Final = "waiting for another process that makes the same export"
 
 
@@ -25,12 +26,17 @@ def cache_root() -> Path:
     return Path(home).expanduser() / "enginebay"
 
 
+def exports_root() -> Path:
+    """Where a first serve puts exports. All that lies in it is ours."""
+    return cache_root() / "exports"
+
+
 def publish(target: Path, build: Callable[[Path], None], progress: Progress) -> None:
     """Make the directory ``target`` by ``build``, which is given an empty one to fill; returns at
     once where it is there already, also when another process has made it meanwhile.
 
     ``target`` appears complete and on the disk, or not at all: what is killed half-way leaves only
-    a hidden directory beside it, which the next attempt removes.
+    a hidden directory beside it, which the next attempt removes; in the cache, one at any target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target, progress, WAITING):
@@ -58,10 +64,7 @@ def locked(target: Path, progress: Progress, waiting: str) -> Iterator[int]:
     """One process at a time; the system lifts the lock of a process that dies, and of those to
     which it had passed on the descriptor that this gives. ``waiting`` is told meanwhile.
     """
-    name = hashlib.sha256(str(target.resolve()).encode()).hexdigest()
-    file = cache_root() / "locks" / f"{name}.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as lock:
+    with _open_lock(target) as lock:
         while not _try_lock(lock.fileno()):
             progress(waiting)
             time.sleep(POLL_SECONDS)
@@ -69,9 +72,22 @@ def locked(target: Path, progress: Progress, waiting: str) -> Iterator[int]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Of attempts that were killed; call with the lock held."""
+    """Of attempts that were killed; call with the lock held. In the cache of those at other
+    targets too: a model or a release that is gone is never tried again.
+    """
     for left in target.parent.glob(f"{_prefix(target)}*"):
         shutil.rmtree(left, ignore_errors=True)
+    if target.parent.resolve() == exports_root().resolve():  # elsewhere it may not be ours
+        for left in target.parent.glob(f".*{PARTIAL}*"):
+            _remove_unless_held(left)
+
+
+def _remove_unless_held(left: Path) -> None:
+    """Whoever is still at work on it holds the lock of its target."""
+    name = left.name.removeprefix(".").rpartition(PARTIAL)[0]
+    with _open_lock(left.with_name(name)) as lock:
+        if _try_lock(lock.fileno()):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def discard(target: Path) -> None:
@@ -107,7 +123,14 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def _prefix(target: Path) -> str:
-    return f".{target.name}.partial."
+    return f".{target.name}{PARTIAL}"
+
+
+def _open_lock(target: Path) -> TextIO:
+    name = hashlib.sha256(str(target.resolve()).encode()).hexdigest()
+    file = cache_root() / "locks" / f"{name}.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file.open("w")
 
 
 def _try_lock(descriptor: int) -> bool:
