@@ -254,11 +254,13 @@ class Broken:
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
+        self.steps = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
 
     def step(self) -> NoReturn:
+        self.steps += 1
         raise RuntimeError("as of a step that finds no memory")
 
 
@@ -267,13 +269,14 @@ async def test_a_step_that_fails_ends_what_ran_and_its_pipeline_alone(pocket: Pa
     bound = replace(free, grammar=Grammar(Rule("json", json.dumps({"const": 7}))))
     with opened(pocket, 256) as made:
         alone, kept = await answer(made, free), await answer(made, bound)
-        made._loop._pipeline = Broken(made._loop._pipeline)
+        made._loop._pipeline = broken = Broken(made._loop._pipeline)
         failed, waited = await asyncio.gather(
             answer(made, free),
             answer(made, replace(bound, grammar=Grammar(Rule("json", json.dumps({"const": 8}))))),
             return_exceptions=True,
         )
         assert isinstance(failed, EngineError)
+        assert broken.steps == 1
         assert not isinstance(waited, BaseException)
         assert hf_tokenizer.load(pocket).decode(waited[0]) == "8"
         assert (await answer(made, free), await answer(made, bound)) == (alone, kept)

@@ -133,7 +133,7 @@ class PipelineLoop:
             except BaseException:  # what was running fails, and takes its pipeline along
                 log.exception("openvino failed in step %d", self.steps + 1)
                 self._end_running(EngineError, FAILED)
-                self._let_go()
+                self._forget()
         self._end_all(EngineClosed, CLOSED)
         self._let_go()
 
@@ -261,6 +261,10 @@ class PipelineLoop:
         with suppress(Exception):
             if self._pipeline is not None and self._pipeline.has_non_finished_requests():
                 self._pipeline.step()
+        self._forget()
+
+    def _forget(self) -> None:
+        """The pipeline is asked for nothing more: one that is broken may hang in its next step."""
         if self._compiler is not None:
             self._compiler.close()
         self._pipeline = self._compiler = None
