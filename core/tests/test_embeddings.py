@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from enginebay_core.api import EngineCrashed, Overloaded
+from enginebay_core.api import EngineCrashed, EngineError, Overloaded
 from enginebay_core.config import ModelConfig
 from enginebay_core.engine import Embeddings, InlineEmbeddings, QueueLimits
 from enginebay_core.engine.embedding import EmbeddingLoop, Input
@@ -91,22 +91,29 @@ def test_a_fault_outside_a_batch_ends_everything_and_refuses_the_rest() -> None:
     assert told == [loop.broken]
 
 
-@pytest.mark.parametrize(("count", "broken"), [(1, False), (3, True)])
-def test_an_embedder_that_fails_every_input_is_broken(count: int, broken: bool) -> None:
-    """``count`` different inputs, each more than once."""
+@pytest.mark.parametrize(("bad", "broken"), [(7, False), (0, True)])
+def test_an_embedder_that_fails_every_input_is_broken(bad: int, broken: bool) -> None:
+    """One that fails on some of them alone is not."""
     letters: list[tuple[Any, Letter]] = []
-    loop = EmbeddingLoop(Failing(), "toy", QueueLimits(), letters.extend)
+    loop = EmbeddingLoop(Failing(bad), "toy", QueueLimits(), letters.extend)
     for number in range(6):
         with suppress(EngineCrashed):
-            loop.submit(Input((number % count, 2), number))
+            loop.submit(Input((bad, 2), number))
         wait_until(lambda number=number: len(letters) > number or loop.broken is not None)  # type: ignore[misc]
     loop.close()
     assert (loop.broken is not None) == broken
+    assert type(letters[0][1]) is EngineError
 
 
 class Failing(ToyEmbedder):
+    def __init__(self, bad: int) -> None:
+        super().__init__()
+        self.bad = bad
+
     def embed(self, inputs: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if any(self.bad in ids for ids in inputs):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return super().embed(inputs)
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

@@ -214,22 +214,27 @@ async def test_an_engine_that_fails_every_request_is_broken(
     running = asyncio.create_task(ids_of(generator, ask(4, 500)))
     await asyncio.sleep(0.05)
     engine.well = False
-    for asked in (running, ids_of(generator, ask(5)), ids_of(generator, ask(6))):
-        with pytest.raises(EngineError, match="failed on this request"):
-            await asked
+    with pytest.raises(EngineError, match="failed on this request"):
+        await running
     await asyncio.to_thread(generator.close)
-    reason = "backend 'toy' is broken: 3 steps failed in a row, each with other requests"
+    reason = "backend 'toy' is broken: it failed on a request, and then on a single id of ours"
     with pytest.raises(EngineCrashed, match=reason):
         await ids_of(generator, ask(7))
     assert sum(reason in record.getMessage() for record in caplog.records) == 1
 
 
-async def test_a_request_that_fails_again_and_again_breaks_no_engine() -> None:
-    generator = StepGenerator(Sick(), "toy")
+@pytest.mark.parametrize("batching", ["single", "chunk", "mixed"])
+async def test_requests_that_fail_break_no_engine(batching: Any) -> None:
+    """However many come, and whoever waits meanwhile."""
+    generator = StepGenerator(Sick(batching=batching, max_sequences=2), "toy")
+    expected = await ids_of(generator, ask(4, 50))
+    waiting = [asyncio.create_task(ids_of(generator, ask(4, 50))) for _ in range(4)]
     for _ in range(10):
         with pytest.raises(EngineError, match="failed on this request"):
             await ids_of(generator, ask(13))
-    assert len(await ids_of(generator, ask(4, 5))) == 5
+    for answer in await asyncio.gather(*waiting, return_exceptions=True):
+        assert answer == expected or "failed on this request" in str(answer)
+    assert await ids_of(generator, ask(4, 50)) == expected
     assert generator.broken is None
     generator.close()
 
@@ -315,8 +320,8 @@ async def test_a_fault_outside_a_step_ends_everything_and_refuses_the_rest(
     loop = EngineLoop(engine, "toy", QueueLimits(), deliver, told.append)
 
     async def read(sequence: Sequence) -> None:
-        while not sequence.finished:
-            await sequence.mailbox.next()
+        while (await sequence.mailbox.next()).finish is None:
+            pass
 
     sequences = [Sequence(ask(n, 500), Mailbox()) for n in (4, 5, 6)]
     readers = [asyncio.create_task(read(sequence)) for sequence in sequences]

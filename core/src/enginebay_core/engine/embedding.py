@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from enginebay_core.api import (
     Embedder,
@@ -20,8 +21,8 @@ from enginebay_core.api import (
     EngineError,
     Overloaded,
 )
-from enginebay_core.engine.failures import Failures
 from enginebay_core.engine.mailbox import Deliver, Embedding, Letter, deliver
+from enginebay_core.engine.probe import BROKEN, PROBE
 from enginebay_core.engine.queue import QueueLimits
 
 WINDOW: Final = 64
@@ -69,7 +70,6 @@ class EmbeddingLoop:
         self._name = name
         self._deliver = deliver
         self._give_up = give_up
-        self._failures = Failures()
         self._waiting: dict[Input, None] = {}  # in the order in which they came
         self._running: list[Input] = []
         self._wake = threading.Condition()
@@ -152,26 +152,31 @@ class EmbeddingLoop:
     def _step(self) -> None:
         if not self._running:
             return
-        inputs = [item.ids for item in self._running]
-        letters: Sequence[Letter]
+        vectors = self._embed([item.ids for item in self._running])
+        done, self._running = self._running, []
+        self.steps += 1
+        if vectors is None:
+            self._tell(done, [self._failed() for _ in done])
+            self._examine()
+        else:
+            self._tell(done, [Embedding(vector.tobytes()) for vector in vectors])
+
+    def _embed(self, inputs: Sequence[Sequence[int]]) -> npt.NDArray[np.float32] | None:
+        """None when the embedder failed."""
         try:
             found = np.asarray(self._embedder.embed(inputs), dtype=np.float32)
             expected = (len(inputs), self._embedder.spec.dimensions)
             if found.shape != expected:
                 raise ValueError(f"embed returned shape {found.shape}, not {expected}")
-            letters = [Embedding(vector.tobytes()) for vector in found]
         except BaseException:  # a plugin may raise anything, SystemExit too: these inputs fail
             log.exception("backend %r failed on %d inputs", self._name, len(inputs))
-            letters = [self._failed() for _ in inputs]
-            why = self._failures.failed(inputs)
-        else:
-            self._failures.good()
-            why = None
-        done, self._running = self._running, []
-        self.steps += 1
-        self._tell(done, letters)
-        if why is not None:
-            self._break(why)
+            return None
+        return found
+
+    def _examine(self) -> None:
+        """After a failure: an input may be at fault for it, or the embedder for all to come."""
+        if self._embed([PROBE.prompt]) is None:
+            self._break(BROKEN)
 
     def _failed(self) -> EngineBayError:
         return EngineError(

@@ -18,10 +18,10 @@ from enginebay_core.api import (
     Overloaded,
     StepEngine,
 )
-from enginebay_core.engine.failures import Failures
 from enginebay_core.engine.mailbox import Deliver, deliver
+from enginebay_core.engine.probe import BROKEN, PROBE
 from enginebay_core.engine.queue import QueueLimits
-from enginebay_core.engine.scheduler import Plan, Scheduler
+from enginebay_core.engine.scheduler import Plan, Scheduler, Steps
 from enginebay_core.engine.sequence import Sequence
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,6 @@ class EngineLoop:
         self._queue = queue
         self._deliver = deliver
         self._give_up = give_up
-        self._failures = Failures()
         self._open: set[Sequence] = set()  # all that have a reader, whatever else knows them
         self._inbox: deque[Callable[[], None]] = deque()
         self._arriving = 0  # sequences in the inbox
@@ -152,28 +151,33 @@ class EngineLoop:
         plan = self.scheduler.plan()
         if plan is None:
             return
+        steps = self._carry_out(plan)
+        if steps is None:
+            message = f"backend {self._name!r} failed on this request"
+            failed = self.scheduler.fail(plan)
+            self._end_sequences(failed, EngineError, f"{message}; the server's log has the reason")
+            self._examine()
+            return
+        self._open.difference_update(sequence for sequence, _ in steps if sequence.finished)
+        self._deliver((sequence.mailbox, step) for sequence, step in steps)
+
+    def _carry_out(self, plan: Plan) -> Steps | None:
+        """None when the engine failed."""
         self.steps += 1
         started = time.perf_counter()
         try:
             logits = self._engine.forward(plan.batch)
             plan.fill_masks()
             sampled = self._engine.sample(logits, plan.sample_rows) if plan.sampled else []
-            steps = self.scheduler.commit(plan, sampled, time.perf_counter() - started)
+            return self.scheduler.commit(plan, sampled, time.perf_counter() - started)
         except BaseException:  # a plugin may raise anything, SystemExit too: its requests fail
             log.exception("backend %r failed in step %d", self._name, self.steps)
-            self._fail(plan)
-        else:
-            if plan.sampled:  # without, the half of an engine that is broken may not have run
-                self._failures.good()
-            self._open.difference_update(sequence for sequence, _ in steps if sequence.finished)
-            self._deliver((sequence.mailbox, step) for sequence, step in steps)
+            return None
 
-    def _fail(self, plan: Plan) -> None:
-        message = f"backend {self._name!r} failed on this request; the server's log has the reason"
-        self._end_sequences(self.scheduler.fail(plan), EngineError, message)
-        why = self._failures.failed(sequence.request.prompt for sequence in plan.sequences)
-        if why is not None:
-            self._break(why)
+    def _examine(self) -> None:
+        """After a failure: a request may be at fault for it, or the engine for all to come."""
+        if self._carry_out(self.scheduler.plan_alone(Sequence(PROBE, None))) is None:
+            self._break(BROKEN)
 
     def _expire(self) -> None:
         """Let those go who have waited for a slot for too long."""

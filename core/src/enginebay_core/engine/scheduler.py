@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from enginebay_core.api import (
     CopyPrefix,
@@ -22,6 +23,9 @@ from enginebay_core.api import (
 from enginebay_core.engine.pace import Pace
 from enginebay_core.engine.sequence import Sequence
 from enginebay_core.engine.slots import WORTH_SHARING, SlotTable
+
+Steps: TypeAlias = list[tuple[Sequence, GenerationStep | EngineBayError]]
+"""What each reader is to be told of one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,16 @@ class Scheduler:
         self._preempt()
         self._admit()
         chosen, decoding = self._choose()
-        if not chosen:
-            return None
+        return self._plan_of(chosen, decoding) if chosen else None
+
+    def plan_alone(self, sequence: Sequence) -> Plan:
+        """A step of nothing but this one, a prompt of one id, before all who wait. There must be
+        a slot for it, as there is after a step that failed.
+        """
+        self._begin(sequence, self._needed + 1)
+        return self._plan_of([(sequence, 1)], 0)
+
+    def _plan_of(self, chosen: Items[tuple[Sequence, int]], decoding: int) -> Plan:
         rows = tuple(sequence.row(count) for sequence, count in chosen)
         sequences = tuple(sequence for sequence, _ in chosen)
         sampled = tuple(s for s, row in zip(sequences, rows, strict=True) if row.logits == "last")
@@ -152,10 +164,8 @@ class Scheduler:
         batch = StepBatch(self._slots.drain_operations(), rows)
         return Plan(batch, sequences, sampled, sample_rows, decoding)
 
-    def commit(
-        self, plan: Plan, sampled: Items[Sampled], seconds: float
-    ) -> list[tuple[Sequence, GenerationStep | EngineBayError]]:
-        """Take the step's results: what each reader is to be told."""
+    def commit(self, plan: Plan, sampled: Items[Sampled], seconds: float) -> Steps:
+        """Take the step's results."""
         self.pace.observe(plan.decoding, plan.prompt_ids, seconds)
         for sequence, row in zip(plan.sequences, plan.batch.rows, strict=True):
             assert sequence.slot is not None

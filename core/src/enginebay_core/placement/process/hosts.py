@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from enginebay_core.api import (
     EngineBayError,
@@ -26,9 +26,9 @@ from enginebay_core.api import (
 )
 from enginebay_core.engine import QueueLimits
 from enginebay_core.engine.check import stats_of
-from enginebay_core.engine.failures import Failures
 from enginebay_core.engine.loop import EngineLoop
 from enginebay_core.engine.mailbox import Letter
+from enginebay_core.engine.probe import BROKEN, PROBE
 from enginebay_core.engine.sequence import Sequence
 from enginebay_core.grammar import GrammarCompiler, GrammarLimits, Matcher, Outcome, Vocabulary
 from enginebay_core.placement.process import wire
@@ -36,6 +36,9 @@ from enginebay_core.placement.process import wire
 NotedT = TypeVar("NotedT")
 
 Report = Callable[[wire.Report], object]
+
+OURS: Final = 0
+"""The number of a request that no server sent; theirs begin at 1."""
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +175,7 @@ class StepHost:
 class GeneratorHost:
     """An engine with a scheduler of its own, on an event loop of its own. What its iterators
     bring in one turn of that loop is one report, and one step unless the engine counts its own.
-    When it fails on too many requests in a row the host gives up.
+    When it fails on a request, and then on one of ours, the host gives up.
     """
 
     def __init__(self, generator: Generator, name: str, report: Report) -> None:
@@ -185,8 +188,6 @@ class GeneratorHost:
         self._told: list[tuple[int, GenerationStep]] = []
         self._ended: list[tuple[int, wire.Fault]] = []
         self._gone: list[int] = []
-        self._failed: list[tuple[int, ...]] = []  # the prompts of this turn
-        self._failures = Failures()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"generator-{name}", daemon=True)
         self._thread.start()
@@ -250,17 +251,32 @@ class GeneratorHost:
         except asyncio.CancelledError:
             return  # who cancelled is told once the task is done
         except EngineBayError as error:
-            self._fail(number, request, error)
-        except BaseException:  # a plugin may raise anything, SystemExit too: its request fails
+            self._note(self._ended, (number, wire.fault_of(error)))
+            self._examine(number, error)
+        except BaseException as error:  # a plugin may raise anything, SystemExit too
             log.exception("backend %r failed", self._name)
-            message = "failed on this request; the server's log has the reason"
-            self._fail(number, request, EngineError(f"backend {self._name!r} {message}"))
+            self._note(self._ended, (number, self._failed()))
+            self._examine(number, error)
 
-    def _fail(self, number: int, request: GenerationRequest, error: EngineBayError) -> None:
-        harmless = isinstance(error, Overloaded | EngineClosed)
-        if isinstance(error, EngineError) and not harmless:
-            self._failed.append(request.prompt)
-        self._note(self._ended, (number, wire.fault_of(error)))
+    def _examine(self, number: int, error: BaseException) -> None:
+        """After a failure that was not in leaving: a request may be at fault for it, or the engine
+        for all to come.
+        """
+        if _at_fault(error) and OURS not in self._tasks and number not in self._cancelled:
+            task = self._tasks[OURS] = self._loop.create_task(self._probe())
+            task.add_done_callback(partial(self._let_go, OURS))
+
+    async def _probe(self) -> None:
+        try:
+            async with aclosing(self._generator.generate(PROBE)) as steps:
+                async for _ in steps:
+                    self._steps += 1
+        except asyncio.CancelledError:
+            return
+        except BaseException as error:
+            if _at_fault(error):
+                log.exception("backend %r is broken", self._name)
+                give_up(self._report, self._name, BROKEN)
 
     def _note(self, where: list[NotedT], what: NotedT) -> None:
         if not (self._told or self._ended or self._gone):
@@ -272,11 +288,17 @@ class GeneratorHost:
         batch = wire.Batch(self.work(), self._told, self._ended, self._gone)
         self._told, self._ended, self._gone = [], [], []
         send_or_end(self._report, batch, self._name)
-        self._judge(good=bool(batch.steps))
 
-    def _judge(self, *, good: bool) -> None:
-        failed, self._failed = self._failed, []
-        if good:
-            self._failures.good()
-        elif failed and (why := self._failures.failed(failed)):
-            give_up(self._report, self._name, why)
+    def _failed(self) -> wire.Fault:
+        return wire.fault_of(
+            EngineError(
+                f"backend {self._name!r} failed on this request; the server's log has the reason"
+            )
+        )
+
+
+def _at_fault(error: BaseException) -> bool:
+    """Whether it speaks of an engine that failed: a refusal, or no room, does not."""
+    if isinstance(error, EngineBayError):
+        return isinstance(error, EngineError) and not isinstance(error, Overloaded | EngineClosed)
+    return True
