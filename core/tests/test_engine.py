@@ -65,10 +65,12 @@ def ask(prompt: int, max_tokens: int = 20, **fields: Any) -> GenerationRequest:
 
 async def settle(generator: StepGenerator) -> None:
     for _ in range(200):
-        if generator.running == generator.waiting == 0:
+        if generator.running == generator.waiting == len(generator._loop._open) == 0:
             return
         await asyncio.sleep(0.01)
-    raise AssertionError(f"{generator.running} running, {generator.waiting} waiting")
+    raise AssertionError(
+        f"{generator.running} running, {generator.waiting} waiting, {generator._loop._open} open"
+    )
 
 
 @pytest.mark.parametrize("batching", KINDS)

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 class State(StrEnum):
     """LOADING becomes READY or FAILED. READY becomes RESTARTING when the process of its backend
-    dies, and after that READY again or FAILED, which it stays.
+    ends, and after that READY again or FAILED, which it stays. Without a process of its own an
+    engine that breaks is FAILED at once.
     """
 
     LOADING = "loading"
