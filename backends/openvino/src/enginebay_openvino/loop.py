@@ -236,7 +236,7 @@ class PipelineLoop:
         if ticket in self._waiting:
             self._waiting.remove(ticket)
         if self._running.pop(ticket.number, None) is not None:
-            ticket.handle.cancel()
+            _cancel(ticket)
             self._settling = True
 
     def _step(self) -> None:
@@ -290,7 +290,7 @@ class PipelineLoop:
         """Each reader gets an exception of its own: a shared one would grow its traceback."""
         running, self._running = list(self._running.values()), {}
         for ticket in running:
-            ticket.handle.cancel()
+            _cancel(ticket)
         deliver([(ticket.mailbox, error(message)) for ticket in running])
 
     def _end_waiting(self, error: Callable[[str], EngineBayError], message: str) -> None:
@@ -319,3 +319,9 @@ def finish_of(output: Any) -> FinishReason | None:
         genai.GenerationFinishReason.LENGTH: FinishReason.LENGTH,
     }
     return reasons.get(output.finish_reason)
+
+
+def _cancel(ticket: Ticket) -> None:
+    """A pipeline that is broken may refuse even that, and has nothing more to do with it then."""
+    with suppress(Exception):
+        ticket.handle.cancel()
