@@ -134,6 +134,17 @@ def test_null_and_notes_of_earlier_answers_ask_for_nothing(
     assert admit(chat(**fields), toy, reject_unknown=True).ignored == ()
 
 
+def test_their_number_is_bounded(toy: RunningModel) -> None:
+    """Each has to be compared with those that are known."""
+    names = {f"q{number}": 1 for number in range(128)}
+    more = {f"r{number}": 1 for number in range(128)}
+    messages = [{**USER, **names}] * 3
+    few = chat(messages=messages, stream_options=more)
+    assert len(admit(few, toy, reject_unknown=False).ignored) == 256
+    with pytest.raises(RequestError, match="more than 256 names"):
+        chat(messages=messages, stream_options={**more, "s": 1})
+
+
 def test_a_misspelling_in_what_another_server_said_is_no_fault(toy: RunningModel) -> None:
     """Whoever sends an answer back cannot help what is in it."""
     turn = {"role": "assistant", "content": "x", "reasoning_contents": "y"}

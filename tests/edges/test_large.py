@@ -55,6 +55,7 @@ LARGE: dict[str, tuple[str, dict[str, Any]]] = {
     "names in a message": chat(
         messages=[{"role": "user", "content": "a", **{f"q{n}": 1 for n in range(100)}}] * 2000
     ),
+    "names in an option": chat(stream_options={f"include_usag{n}": 1 for n in range(200_000)}),
     "ids": ("/v1/completions", {"model": "m", "prompt": ONES}),
     "ids back to text": ("/detokenize", {"model": "m", "tokens": ONES[:100_000]}),
     "items": (

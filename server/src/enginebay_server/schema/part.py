@@ -9,6 +9,11 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from enginebay_core.api import RequestError
+
+MOST_UNKNOWN: Final = 256
+"""Different names in one request; each is compared with those that are known."""
+
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -60,7 +65,8 @@ class RequestPart(BaseModel):
     @cached_property
     def unknown_below(self) -> tuple[UnknownName, ...]:
         """Of all objects in this one, less those without effect: the first of each kind. A long
-        conversation takes milliseconds for each thousand messages.
+        conversation takes milliseconds for each thousand messages. Raises RequestError for too
+        many kinds.
         """
         found: dict[str, UnknownName] = {}
         _look_below(self, "", "", found)
@@ -85,4 +91,12 @@ def _look_into(part: RequestPart, place: str, kind: str, found: dict[str, Unknow
         if name not in part.without_effect and sent != []:
             unknown = UnknownName(f"{place}.{name}", f"{kind}.{name}", name, part)
             found.setdefault(unknown.kind, unknown)
+            _require_few(found, unknown.place)
     _look_below(part, f"{place}.", f"{kind}.", found)
+
+
+def _require_few(found: dict[str, UnknownName], place: str) -> None:
+    if len(found) > MOST_UNKNOWN:
+        raise RequestError(
+            f"The request has more than {MOST_UNKNOWN} names that nobody knows.", param=place[:80]
+        )
