@@ -23,7 +23,7 @@ LONG: dict[str, Any] = {"model": "m", "max_tokens": 1500, "ignore_eos": True}
 
 
 def config(placement: str) -> Config:
-    options = {"step_seconds": 0.002, "max_sequences": 8}
+    options = {"step_seconds": 0.002, "max_sequences": 32}
     model = {**TOY, "options": options, "placement": placement, "queue": {"length": 1600}}
     server = {"shutdown_seconds": 0, "limits": {"sequences": 1600}}
     return {"server": server, "models": {"m": model}}
