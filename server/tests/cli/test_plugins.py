@@ -109,7 +109,8 @@ def test_check_proves_the_toy_and_reports(enginebay: Run, directory: Path) -> No
 
 
 def test_check_fails_on_an_engine_that_fails(enginebay: Run) -> None:
-    done = enginebay("plugins", "check", "toy", "--option", "raise_at_step=1")
+    asked = ("--option", "raise_at_step=1", "--placement", "inline")
+    done = enginebay("plugins", "check", "toy", *asked)
     assert done.code == 1
     assert "told to fail" in done.out
 
