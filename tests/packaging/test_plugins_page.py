@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import read
-from tests.packaging.conftest import ROOT, run, venv_with, wheel
+from tests.packaging.conftest import ROOT, pip, run, venv_with, wheel
 
 from enginebay_core.api import StepBatch, StepRow
 from enginebay_numpy import NumpyBackend, NumpyOptions
@@ -55,10 +55,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def author(package: Path, wheels: Path) -> Author:
-    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
     built = str(package.parent / "dist")
-    build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", built, str(package))
-    run([sys.executable, *pip, *build])
+    build = ("wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir", built)
+    pip(Path(sys.executable), *build, str(package))
     core = f"enginebay-core[hf,testing] @ file://{wheel(wheels, 'enginebay-core')}"
     mine = wheel(Path(built), "enginebay-mine")
     return Author(package, venv_with(package.parent / "venv", core, mine))
@@ -88,7 +87,7 @@ def test_the_pages_engine_computes_what_the_numpy_plugin_computes(
 
 
 def test_the_venv_has_core_and_the_plugin_alone(author: Author) -> None:
-    listed = author.run("-m", "pip", "list", "--format=freeze", "--disable-pip-version-check")
+    listed = pip(author.python, "list", "--format=freeze")
     names = {re.split("==| @ ", line)[0].lower() for line in listed.splitlines()}
     ours = {name for name in names if name.startswith("enginebay")}
     assert ours == {"enginebay-core", "enginebay-mine"}

@@ -14,6 +14,7 @@ from tests.packaging.conftest import (
     ROOT,
     free_port,
     greet,
+    pip,
     run,
     wait_until_healthy,
     wheel,
@@ -34,7 +35,7 @@ def test_the_main_job_from_wheels(
 
 def test_the_main_job_from_pip_install_dot(make_venv: Callable[..., Path], tmp_path: Path) -> None:
     python = make_venv(str(ROOT))
-    listed = json.loads(run([str(python), "-m", "pip", "list", "--format=json"]))
+    listed = json.loads(pip(python, "list", "--format=json"))
     assert {"enginebay", *MAIN_JOB} <= {package["name"] for package in listed}
     assert_it_serves(python, tmp_path)
 
